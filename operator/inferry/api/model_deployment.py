@@ -1,0 +1,145 @@
+"""`ModelDeployment` v1alpha1: what a user writes. Everything left out is decided and shown in status."""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from inferry.api.status import DeploymentStatus
+
+GROUP: Final = "inferry.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = "inferry.dev/v1alpha1"
+KIND: Final = "ModelDeployment"
+
+
+class Record(BaseModel):
+    """Strict at the border: camelCase in YAML, unknown fields refused, immutable inside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class FileSelection(Record):
+    include: tuple[str, ...] = Field(
+        default=(), description="Glob patterns; a file must match one of them. Empty: all."
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="Glob patterns; a file matching one is left out.")
+
+
+class SecretReference(Record):
+    name: str = Field(description="Secret in the same namespace; its keys become the credentials of the source.")
+
+
+class IntegrityPolicy(StrEnum):
+    VERIFY = "Verify"
+    RECORD = "Record"
+    OFF = "Off"
+
+
+class Integrity(Record):
+    policy: IntegrityPolicy = Field(
+        default=IntegrityPolicy.VERIFY,
+        description="Verify refuses bytes that differ from the digests, Record notes and serves them, Off does neither.",
+    )
+    allow_unsafe_formats: bool = Field(
+        default=False, description="Allow pickle weights, which can run code when loaded."
+    )
+
+
+class Model(Record):
+    source: str | None = Field(
+        default=None,
+        description="URI: hf://org/repo[@revision], modelscope://, https://, s3://, gs://, az://, file:// or a path.",
+    )
+    name: str | None = Field(default=None, description="A model family of the catalog, instead of a source.")
+    size: str | None = Field(default=None, description="With name: size in billions of parameters, such as 0.5 or 7.")
+    format: str | None = Field(default=None, description="safetensors or gguf, where the source offers both.")
+    quantization: str | None = Field(default=None, description="Which quantization, where the source offers several.")
+    hub: Literal["hf", "modelscope"] | None = Field(default=None, description="With name: where to take it from.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit; pinned to a commit in status.")
+    files: FileSelection = Field(default_factory=FileSelection, description="Which files of the source to use.")
+    secret_ref: SecretReference | None = Field(default=None, description="Credentials for a gated or private source.")
+    mirror: str | None = Field(default=None, description="Endpoint to use instead of the hub's own.")
+    integrity: Integrity = Field(default_factory=Integrity, description="How bytes are checked before they are served.")
+    tasks: tuple[str, ...] = Field(default=(), description="What to serve it for; inferred from the files when empty.")
+
+
+class EnvironmentVariable(Record):
+    name: str = Field(min_length=1)
+    value: str = ""
+
+
+Scalar = Annotated[str | int | float | bool, Field(union_mode="left_to_right")]
+
+
+class EngineChoice(Record):
+    name: str | None = Field(default=None, description="vllm, sglang, llamacpp, transformers or mlx. Empty: chosen.")
+    version: str | None = Field(
+        default=None, description="A version of the catalog. Empty: its default, pinned in status."
+    )
+    image: str | None = Field(default=None, description="Container image instead of the catalog's; needs name.")
+    args: dict[str, Scalar] = Field(
+        default_factory=dict,
+        description="Engine arguments by the engine's own names, nested by dots, checked against its version.",
+    )
+    extra_args: tuple[str, ...] = Field(default=(), description="Raw arguments appended unchecked.")
+    env: tuple[EnvironmentVariable, ...] = Field(default=(), description="Environment of the engine process.")
+    context_length: int | None = Field(default=None, ge=1, description="Tokens one request may use.")
+
+
+class AcceleratorRequest(Record):
+    product: str | None = Field(default=None, description="Product name or part of it, such as L4. Empty: any.")
+    vendor: str | None = Field(default=None, description="nvidia, amd, intel, ascend, apple; or cpu for none.")
+    count: int = Field(default=1, ge=0, description="Devices per replica.")
+
+
+class Amounts(Record):
+    cpu: str | None = Field(default=None, description="Kubernetes quantity, such as 500m or 4.")
+    memory: str | None = Field(default=None, description="Kubernetes quantity, such as 8Gi.")
+
+
+class Resources(Record):
+    accelerators: tuple[AcceleratorRequest, ...] = Field(
+        default=(), description="Ordered alternatives; the first that fits is used. Empty: chosen."
+    )
+    requests: Amounts = Field(default_factory=Amounts)
+    limits: Amounts = Field(default_factory=Amounts)
+
+
+class DeploymentSpec(Record):
+    model: Model
+    served_names: tuple[str, ...] = Field(
+        default=(), description="Values of `model` clients send; default: the object's name."
+    )
+    engine: EngineChoice = Field(default_factory=EngineChoice)
+    resources: Resources = Field(default_factory=Resources)
+    replicas: int = Field(default=1, ge=0, description="How many replicas answer.")
+    suspend: bool = Field(default=False, description="Stop all replicas and keep the object.")
+
+
+class Metadata(BaseModel):
+    """Only what inferry reads; Kubernetes' other fields are kept as they are."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+
+    name: str = Field(min_length=1, max_length=253)
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    creation_timestamp: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class ModelDeployment(Record):
+    api_version: Literal["inferry.dev/v1alpha1"] = API_VERSION
+    kind: Literal["ModelDeployment"] = KIND
+    metadata: Metadata
+    spec: DeploymentSpec
+    status: DeploymentStatus | None = None
+
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """What clients may call it, the object's own name when nothing was said."""
+        return self.spec.served_names or (self.metadata.name,)

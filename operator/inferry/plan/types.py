@@ -1,0 +1,94 @@
+"""What a world shows of a deployment, and what it is asked to make of it. No pods, no processes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from inferry.api.status import DeploymentStatus
+from inferry.decide.decision import Decision
+from inferry_runtime.order import ServeOrder
+
+
+class Phase(StrEnum):
+    """Where a replica is in its life. Only `ready` says whether it may be sent requests."""
+
+    PENDING = "Pending"
+    """Nothing runs yet: waiting for a node, a port, an engine environment or an image."""
+    DOWNLOADING = "Downloading"
+    LOADING = "Loading"
+    READY = "Ready"
+    BACKING_OFF = "BackingOff"
+    """It failed and is started again later."""
+    STOPPING = "Stopping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Something long that is under way. `total` is 0 when unknown; the unit is bytes or steps."""
+
+    message: str
+    done: int = 0
+    total: int = 0
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a replica last stopped, classified."""
+
+    reason: str
+    message: str
+    hint: str
+    restarts: int
+    retry_at: float | None
+    """Unix seconds of the next start; None when it will not be tried again."""
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    name: str
+    revision: str
+    phase: Phase
+    ready: bool
+    created_at: float
+    """Unix seconds."""
+    host: str = ""
+    port: int = 0
+    draining_since: float | None = None
+    """Unix seconds; None while it may be picked."""
+    in_flight: int | None = None
+    """Requests running on it according to the gateways; None when they have not said."""
+    progress: Progress | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """All replicas of one deployment, every revision, sorted by name."""
+
+    replicas: tuple[Replica, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionTarget:
+    """`replicas` of them shall exist, draining ones not counted."""
+
+    revision: str
+    order: ServeOrder
+    decision: Decision
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything the world has to bring about now. Sorted; planning twice gives the same plan."""
+
+    revisions: tuple[RevisionTarget, ...]
+    """Newest first. A revision that is observed but not listed keeps its replicas until they are drained or removed."""
+    drain: tuple[str, ...]
+    """Replicas to take out of rotation."""
+    remove: tuple[str, ...]
+    """Replicas to stop for good."""
+    status: DeploymentStatus
+    again_after: float | None = None
+    """Seconds until the plan may change without anything else happening."""
