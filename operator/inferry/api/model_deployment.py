@@ -40,7 +40,7 @@ class IntegrityPolicy(StrEnum):
 class Integrity(Record):
     policy: IntegrityPolicy = Field(
         default=IntegrityPolicy.VERIFY,
-        description="Verify refuses bytes that differ from the digests, Record notes and serves them, Off does neither.",
+        description="Verify refuses bytes that differ from the digests, Record notes and serves them, Off looks away.",
     )
     allow_unsafe_formats: bool = Field(
         default=False, description="Allow pickle weights, which can run code when loaded."

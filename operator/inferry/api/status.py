@@ -34,15 +34,20 @@ class Condition(StatusRecord):
 
 
 class ResolvedEngine(StatusRecord):
+    """`request` fingerprints the part of the spec this was decided for: while it is the same, the engine stays."""
+
     name: str
     version: str
     variant: str = ""
     image: str = ""
     args: dict[str, str | int | float | bool] = Field(default_factory=dict)
     extra_args: tuple[str, ...] = ()
+    request: str = ""
 
 
 class ResolvedModel(StatusRecord):
+    """`request` fingerprints `spec.model` as it was when `revision` was pinned: while it is the same, the pin holds."""
+
     revision: str
     format: str
     architecture: str
@@ -52,6 +57,8 @@ class ResolvedModel(StatusRecord):
     tasks: tuple[str, ...] = ()
     license: str = ""
     bytes: int = 0
+    source: str = ""
+    request: str = ""
 
 
 class MemoryEstimate(StatusRecord):
