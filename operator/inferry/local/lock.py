@@ -1,0 +1,83 @@
+"""One `inferry local` per home. The lock is the kernel's: it ends with its holder, however that ends.
+
+Engines and the gateway take the same file as their lease: they look now and then whether it is still held, and end
+themselves when it has not been for a while. Such a look takes the lock for an instant, so taking it for good is tried
+several times before somebody else is said to have it.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from inferry.local.errors import AlreadyRunning
+
+_TRIES = 20
+_BETWEEN_TRIES_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    pid: int
+    address: str
+    """Base URL of the gateway, without a path."""
+
+
+_UNKNOWN = Holder(pid=0, address="")
+
+
+@contextlib.contextmanager
+def held(path: Path, address: str) -> Iterator[None]:
+    """Hold the home. Raises AlreadyRunning with the other's pid and address."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not _taken(descriptor):
+            other = _read(path)
+            raise AlreadyRunning(
+                f"inferry is already running here: pid {other.pid}, {other.address}",
+                hint=f"Use it, stop it with `inferry stop`, or set INFERRY_HOME to another folder than {path.parent}.",
+            )
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, msgspec.json.encode(Holder(pid=os.getpid(), address=address)), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: Path) -> Holder | None:
+    """Who holds the home; None when nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _taken(descriptor: int) -> bool:
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_BETWEEN_TRIES_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _read(path: Path) -> Holder:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return _UNKNOWN
