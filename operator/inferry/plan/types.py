@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inferry.api.model_deployment import ModelDeployment
+from inferry.api.problems import FieldProblem
 from inferry.api.status import DeploymentStatus
-from inferry.decide.decision import Decision
+from inferry.decide.decision import Decision, NoDecision
+from inferry_runtime.model.inspection import Inspection
 from inferry_runtime.order import ServeOrder
 
 
@@ -92,3 +95,31 @@ class Plan:
     status: DeploymentStatus
     again_after: float | None = None
     """Seconds until the plan may change without anything else happening."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelProblem:
+    """Why the model could not be inspected."""
+
+    reason: str
+    message: str
+    hint: str
+    retry_at: float | None
+    """Unix seconds of the next attempt; None when it waits for the spec to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanInput:
+    """Everything a plan depends on. The status last reported comes with the deployment."""
+
+    deployment: ModelDeployment | None
+    """None: it was deleted."""
+    problems: tuple[FieldProblem, ...] = ()
+    """What is wrong with the spec itself. Nothing moves while there is one, except that everything may be stopped."""
+    model: Inspection | ModelProblem | None = None
+    """None: its headers are being read."""
+    decision: Decision | NoDecision | None = None
+    """None: the model is not known yet."""
+    observed: Observed
+    now: float
+    """Unix seconds."""

@@ -1,0 +1,183 @@
+"""What a spec may not say although every field has the right type. Pure, and the same for a file, an object already
+in the cluster and the console. The CRD's rules say the same where CEL can."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from inferry.api.model_deployment import Amounts, DeploymentSpec, EngineChoice, Model, Resources
+from inferry.api.problems import FieldPath, FieldProblem, nearest
+from inferry.api.quantity import QuantityError, parse_quantity
+from inferry.api.reasons import Reason
+from inferry_runtime.hardware import Vendor
+from inferry_runtime.model.facts import Format, Task
+
+ENGINES: Final = ("vllm", "sglang", "llamacpp", "transformers", "mlx")
+SCHEMES: Final = ("hf", "modelscope", "https", "http", "s3", "gs", "az", "file")
+FORMATS: Final = (Format.SAFETENSORS.value, Format.GGUF.value)
+TASKS: Final = tuple(task.value for task in Task)
+VENDORS: Final = (*(vendor.value for vendor in Vendor), "cpu")
+
+SERVED_NAMES_MOST: Final = 16
+SERVED_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,252}")
+"""Ids of models on hubs (`org/name:tag`) and names of objects fit; spaces and leading slashes do not."""
+OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""RFC 1123 subdomain, as Kubernetes asks of names of objects."""
+
+_SOURCE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/{0,2}(.*)", re.DOTALL)
+_PATH: Final = re.compile(r"(/|\./|\.\./|~/|\.$)")
+_REPOSITORY: Final = re.compile(r"[^/\s@]+/[^/\s@]+(@\S+)?")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+def validate(spec: DeploymentSpec) -> tuple[FieldProblem, ...]:
+    """Everything that is wrong, in the order of the fields; () when nothing is."""
+    checks: tuple[Callable[[DeploymentSpec], Iterator[FieldProblem]], ...] = (
+        lambda spec: _model(spec.model),
+        _served_names,
+        lambda spec: _engine(spec.engine),
+        lambda spec: _resources(spec.resources),
+    )
+    return tuple(problem for check in checks for problem in check(spec))
+
+
+def _model(model: Model) -> Iterator[FieldProblem]:
+    at = ("spec", "model")
+    if model.source and model.name:
+        yield FieldProblem(path=at, message="has both source and name; keep one of them.", value=model.name)
+    if not model.source and not model.name:
+        yield FieldProblem(path=at, message="has neither source nor name; say where the model is.")
+    if model.source:
+        yield from _source((*at, "source"), model.source)
+        yield from _only_with_name(at, model)
+    if model.format is not None:
+        yield from _one_of((*at, "format"), model.format, FORMATS)
+    for position, task in enumerate(model.tasks):
+        yield from _one_of((*at, "tasks", position), task, TASKS)
+    if model.mirror is not None and not re.match(r"https?://[^/\s]+", model.mirror):
+        message = "is not an endpoint; write it like https://hub.example."
+        yield FieldProblem(path=(*at, "mirror"), message=message, value=model.mirror)
+    if model.secret_ref is not None:
+        yield from _object_name((*at, "secretRef", "name"), model.secret_ref.name)
+
+
+def _only_with_name(at: FieldPath, model: Model) -> Iterator[FieldProblem]:
+    for field, value in (("size", model.size), ("hub", model.hub)):
+        if value is not None:
+            yield FieldProblem(path=(*at, field), message="is for models of the catalog; leave it out.", value=value)
+
+
+def _source(path: FieldPath, source: str) -> Iterator[FieldProblem]:
+    match = _SOURCE.fullmatch(source)
+    if match is None:
+        if not _PATH.match(source):
+            yield _unclear_source(path, source)
+        return
+    scheme, rest = match.groups()
+    if scheme not in SCHEMES:
+        known = nearest(scheme, SCHEMES)
+        guess = f"{known}://{rest}" if known else ""
+        message = f"starts with an unknown scheme; known are {', '.join(SCHEMES)}."
+        yield FieldProblem(path=path, message=message, value=source, nearest=guess, reason=Reason.INVALID_SOURCE)
+    elif not source.startswith(f"{scheme}://") or not rest:
+        message = "is not a whole URI; write scheme://place."
+        guess = f"{scheme}://{rest}" if rest else ""
+        yield FieldProblem(path=path, message=message, value=source, nearest=guess, reason=Reason.INVALID_SOURCE)
+    elif scheme in ("hf", "modelscope") and not _REPOSITORY.fullmatch(rest):
+        message = f"does not name one repository; write {scheme}://organization/repository, with @revision if need be."
+        yield FieldProblem(path=path, message=message, value=source, reason=Reason.INVALID_SOURCE)
+
+
+def _unclear_source(path: FieldPath, source: str) -> FieldProblem:
+    guess = f"hf://{source}" if _REPOSITORY.fullmatch(source) else f"./{source}"
+    message = "has no scheme and does not start like a path."
+    return FieldProblem(path=path, message=message, value=source, nearest=guess, reason=Reason.INVALID_SOURCE)
+
+
+def _served_names(spec: DeploymentSpec) -> Iterator[FieldProblem]:
+    at = ("spec", "servedNames")
+    if len(spec.served_names) > SERVED_NAMES_MOST:
+        message = f"has more than {SERVED_NAMES_MOST} names."
+        yield FieldProblem(path=at, message=message, value=str(len(spec.served_names)))
+    for position, name in enumerate(spec.served_names):
+        if name in spec.served_names[:position]:
+            yield FieldProblem(path=(*at, position), message="stands there twice; remove one.", value=name)
+        if not SERVED_NAME.fullmatch(name):
+            message = "may have letters, digits and . _ : / @ + -, starts with a letter or digit, and has 253 at most."
+            yield FieldProblem(path=(*at, position), message=message, value=name)
+
+
+def _engine(engine: EngineChoice) -> Iterator[FieldProblem]:
+    at = ("spec", "engine")
+    if engine.name is not None and engine.name not in ENGINES:
+        message = f"is not an engine; there are {', '.join(ENGINES)}."
+        guess = nearest(engine.name, ENGINES)
+        path = (*at, "name")
+        yield FieldProblem(path=path, message=message, value=engine.name, nearest=guess, reason=Reason.UNKNOWN_ENGINE)
+    if engine.name is None:
+        for field, value in (("image", engine.image), ("version", engine.version)):
+            if value is not None:
+                yield FieldProblem(path=(*at, field), message="needs engine.name: say of which engine.", value=value)
+    yield from _environment((*at, "env"), [variable.name for variable in engine.env])
+
+
+def _environment(at: FieldPath, names: list[str]) -> Iterator[FieldProblem]:
+    for position, name in enumerate(names):
+        path = (*at, position, "name")
+        if name in names[:position]:
+            yield FieldProblem(path=path, message="is set twice; remove one.", value=name)
+        if not _VARIABLE.fullmatch(name):
+            yield FieldProblem(path=path, message="is not the name of an environment variable.", value=name)
+
+
+def _resources(resources: Resources) -> Iterator[FieldProblem]:
+    at = ("spec", "resources")
+    for position, request in enumerate(resources.accelerators):
+        if request.vendor is not None:
+            yield from _one_of((*at, "accelerators", position, "vendor"), request.vendor, VENDORS)
+    for field in ("cpu", "memory"):
+        yield from _amounts(at, field, _amount(resources.requests, field), _amount(resources.limits, field))
+
+
+def _amount(amounts: Amounts, field: str) -> str | None:
+    return amounts.cpu if field == "cpu" else amounts.memory
+
+
+def _amounts(at: FieldPath, field: str, request: str | None, limit: str | None) -> Iterator[FieldProblem]:
+    parsed: list[float] = []
+    for kind, text in (("requests", request), ("limits", limit)):
+        if text is None:
+            continue
+        try:
+            parsed.append(parse_quantity(text))
+        except QuantityError:
+            message = "is not a quantity; write it like 500m, 4, 512Mi or 8Gi."
+            yield FieldProblem(path=(*at, kind, field), message=message, value=text)
+            continue
+        if parsed[-1] <= 0:
+            yield FieldProblem(path=(*at, kind, field), message="has to be more than 0.", value=text)
+    if request is not None and limit is not None and len(parsed) == 2 and parsed[0] > parsed[1]:
+        message = f"is more than resources.limits.{field} ({limit}); raise the limit or lower the request."
+        yield FieldProblem(path=(*at, "requests", field), message=message, value=request)
+
+
+def _one_of(path: FieldPath, value: str, known: tuple[str, ...]) -> Iterator[FieldProblem]:
+    if value not in known:
+        message = f"is not one of {', '.join(known)}."
+        yield FieldProblem(path=path, message=message, value=value, nearest=nearest(value, known))
+
+
+def _object_name(path: FieldPath, name: str) -> Iterator[FieldProblem]:
+    if len(name) > 253 or not OBJECT_NAME.fullmatch(name):
+        message = "is not a name Kubernetes takes: lower-case letters, digits, - and . inside, 253 at most."
+        yield FieldProblem(path=path, message=message, value=name, nearest=_lower_name(name))
+
+
+def _lower_name(name: str) -> str:
+    lowered = re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")
+    return lowered if lowered != name and OBJECT_NAME.fullmatch(lowered) else ""
+
+
+def validate_name(name: str) -> tuple[FieldProblem, ...]:
+    """`metadata.name` and `metadata.namespace` follow the same rule."""
+    return tuple(_object_name(("metadata", "name"), name))
