@@ -1,0 +1,70 @@
+"""The model's files, brought here and verified by the store, with the board telling how far it is."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from inferry_runtime.model.errors import ModelError
+from inferry_runtime.model.listing import Access
+from inferry_runtime.model.progress import FetchProgress
+from inferry_runtime.order import ModelOrder
+from inferry_runtime.report import Stage
+from inferry_runtime.serve.board import Board
+from inferry_runtime.serve.failures import ServeError, of_model
+
+TOKENS = {"hf": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
+"""Scheme of a source -> environment variable with its token, as the hubs' own clients read them."""
+
+
+async def fetched(
+    model: ModelOrder, store: Path, board: Board, environment: Mapping[str, str], held: ExitStack
+) -> Path:
+    """Folder with the files by their paths; nobody evicts them before `held` is closed. Raises ServeError.
+
+    When it is cancelled the thread that fetches is told to end, and does so before the process can.
+    """
+    loop = asyncio.get_running_loop()
+    cancelled = threading.Event()
+
+    def on_progress(progress: FetchProgress) -> None:
+        loop.call_soon_threadsafe(show, board, progress)
+
+    board.enter(Stage.FETCHING, "looking for the model's files")
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
+
+    def ensure() -> Path:
+        from inferry_runtime.model.store import Store
+
+        held.enter_context(Store(store).hold(model))
+        return Store(store).ensure(model, access_to(model, environment), on_progress, cancelled)
+
+    try:
+        return await loop.run_in_executor(thread, ensure)
+    except ModelError as error:
+        raise ServeError(of_model(error)) from error
+    finally:
+        cancelled.set()
+        thread.shutdown(wait=False)
+
+
+def access_to(model: ModelOrder, environment: Mapping[str, str]) -> Access:
+    scheme = model.source.partition("://")[0]
+    return Access(mirror=model.mirror, token=environment.get(TOKENS.get(scheme, ""), ""))
+
+
+def show(board: Board, progress: FetchProgress) -> None:
+    """News of a fetch that is over are old news."""
+    if board.report.stage not in (Stage.FETCHING, Stage.VERIFYING):
+        return
+    board.fetched_bytes = progress.done_bytes
+    board.show(
+        stage=Stage.VERIFYING if progress.verifying else Stage.FETCHING,
+        message=progress.file,
+        done_bytes=progress.done_bytes,
+        total_bytes=progress.total_bytes,
+        bytes_per_second=progress.bytes_per_second,
+        eta_seconds=progress.eta_seconds,
+    )

@@ -1,0 +1,141 @@
+"""The first question: a replica is ready when its engine has answered it, not when it says it is healthy."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from inferry_runtime.order import Probe
+from inferry_runtime.serve.failures import ServeError, failure
+from inferry_runtime.serve.plain_http import Answer, NoAnswer, ask
+
+FIRST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 1.0
+"""A small model is healthy in 50 ms and should not wait for us; one that loads for minutes need not be asked often."""
+
+PROBE_TOKENS = 8
+"""Enough for a few words, whatever the tokenizer."""
+
+BODY_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    path: str
+    body: bytes
+    is_answer: Callable[[Any], bool]
+
+
+async def healthy(host: str, port: int, path: str, on_wait: Callable[[], None]) -> None:
+    """Return when the engine says 200. Waits as long as it takes: the caller watches the process."""
+    pause = FIRST_PAUSE_SECONDS
+    while not await _is_healthy(host, port, path):
+        on_wait()
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+async def ask_first_question(host: str, port: int, probe: Probe, model: str) -> None:
+    """Return when there was a real answer. Raises ServeError with ProbeFailed."""
+    question = question_for(probe, model)
+    try:
+        async with asyncio.timeout(probe.timeout_seconds):
+            answer = await _patiently(host, port, question)
+    except TimeoutError:
+        raise _failed(f"no answer to the first question within {probe.timeout_seconds:g} s") from None
+    problem = problem_of(question, answer)
+    if problem:
+        raise _failed(f"the first question to {question.path} {problem}")
+
+
+def question_for(probe: Probe, model: str) -> Question:
+    """The request a client would send, as small as the task allows. Raises ServeError for a task without one."""
+    short: dict[str, Any] = {"model": model, "max_tokens": PROBE_TOKENS, "temperature": 0}
+    match probe.task:
+        case "chat":
+            messages = [{"role": "user", "content": probe.prompt}]
+            return _question("/v1/chat/completions", {**short, "messages": messages}, _has_message)
+        case "generate":
+            return _question("/v1/completions", {**short, "prompt": probe.prompt}, _has_text)
+        case "embed":
+            return _question("/v1/embeddings", {"model": model, "input": probe.prompt}, _has_embedding)
+        case "rerank":
+            documents = [probe.prompt, "something else"]
+            return _question("/v1/rerank", {"model": model, "query": probe.prompt, "documents": documents}, _has_ranks)
+        case _:
+            raise ServeError(failure("InvalidOrder", f"there is no question for the task {probe.task!r}"))
+
+
+def problem_of(question: Question, answer: Answer) -> str:
+    """What is wrong with the answer; "" when it is one."""
+    excerpt = answer.body[:BODY_CHARACTERS].decode("utf-8", errors="replace").strip()
+    if answer.status != 200:
+        return f"was answered with status {answer.status}: {excerpt}"
+    try:
+        document = msgspec.json.decode(answer.body)
+    except msgspec.DecodeError:
+        return f"was answered with something that is not JSON: {excerpt}"
+    return "" if question.is_answer(document) else f"was answered with nothing: {excerpt}"
+
+
+async def _patiently(host: str, port: int, question: Question) -> Answer:
+    """Some engines are healthy a moment before they take requests: 503 and closed connections are asked again."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            answer = await ask(host, port, question.path, question.body)
+            if answer.status != 503:
+                return answer
+        except NoAnswer:
+            pass
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+async def _is_healthy(host: str, port: int, path: str) -> bool:
+    try:
+        return (await ask(host, port, path)).status == 200
+    except NoAnswer:
+        return False
+
+
+def _question(path: str, body: Mapping[str, Any], is_answer: Callable[[Any], bool]) -> Question:
+    return Question(path, msgspec.json.encode(body), is_answer)
+
+
+def _failed(message: str) -> ServeError:
+    return ServeError(failure("ProbeFailed", message, hint="The engine runs but does not answer; its log says more."))
+
+
+def _has_message(document: Any) -> bool:
+    message = _first(document, "choices").get("message") or {}
+    said = any(message.get(key) for key in ("content", "reasoning_content", "reasoning", "tool_calls"))
+    return bool(said) or _computed(document)
+
+
+def _has_text(document: Any) -> bool:
+    return bool(_first(document, "choices").get("text")) or _computed(document)
+
+
+def _has_embedding(document: Any) -> bool:
+    vector = _first(document, "data").get("embedding") or []
+    return bool(vector) and all(isinstance(number, int | float) and math.isfinite(number) for number in vector)
+
+
+def _has_ranks(document: Any) -> bool:
+    score = _first(document, "results").get("relevance_score")
+    return isinstance(score, int | float) and math.isfinite(score)
+
+
+def _computed(document: Any) -> bool:
+    """A model may end its answer at once; the engine still computed a token for it."""
+    usage = document.get("usage") or {}
+    return int(usage.get("completion_tokens") or 0) > 0
+
+
+def _first(document: Any, key: str) -> dict[str, Any]:
+    entries = document.get(key) if isinstance(document, dict) else None
+    return entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
