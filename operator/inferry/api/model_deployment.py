@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from inferry.api.status import DeploymentStatus
@@ -18,6 +18,16 @@ class Record(BaseModel):
     """Strict at the border: camelCase in YAML, unknown fields refused, immutable inside."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+Scalar = str | int | float | bool
+
+IntOrString = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    WithJsonSchema({"x-kubernetes-int-or-string": True}),
+]
+"""Whole numbers need no quotes: `cpu: 4` says the same as `cpu: "4"`."""
 
 
 class FileSelection(Record):
@@ -53,7 +63,9 @@ class Model(Record):
         description="URI: hf://org/repo[@revision], modelscope://, https://, s3://, gs://, az://, file:// or a path.",
     )
     name: str | None = Field(default=None, description="A model family of the catalog, instead of a source.")
-    size: str | None = Field(default=None, description="With name: size in billions of parameters, such as 0.5 or 7.")
+    size: IntOrString | None = Field(
+        default=None, description="With name: size in billions of parameters, such as 0.5 or 7."
+    )
     format: str | None = Field(default=None, description="safetensors or gguf, where the source offers both.")
     quantization: str | None = Field(default=None, description="Which quantization, where the source offers several.")
     hub: Literal["hf", "modelscope"] | None = Field(default=None, description="With name: where to take it from.")
@@ -68,9 +80,6 @@ class Model(Record):
 class EnvironmentVariable(Record):
     name: str = Field(min_length=1)
     value: str = ""
-
-
-Scalar = Annotated[str | int | float | bool, Field(union_mode="left_to_right")]
 
 
 class EngineChoice(Record):
@@ -95,8 +104,8 @@ class AcceleratorRequest(Record):
 
 
 class Amounts(Record):
-    cpu: str | None = Field(default=None, description="Kubernetes quantity, such as 500m or 4.")
-    memory: str | None = Field(default=None, description="Kubernetes quantity, such as 8Gi.")
+    cpu: IntOrString | None = Field(default=None, description="Kubernetes quantity, such as 500m or 4.")
+    memory: IntOrString | None = Field(default=None, description="Kubernetes quantity, such as 8Gi.")
 
 
 class Resources(Record):

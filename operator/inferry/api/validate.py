@@ -9,11 +9,12 @@ from inferry.api.model_deployment import Amounts, DeploymentSpec, EngineChoice, 
 from inferry.api.problems import FieldPath, FieldProblem, nearest
 from inferry.api.quantity import QuantityError, parse_quantity
 from inferry.api.reasons import Reason
+from inferry_runtime.engines.registry import ENGINES
 from inferry_runtime.hardware import Vendor
+from inferry_runtime.model.errors import InvalidSource
 from inferry_runtime.model.facts import Format, Task
+from inferry_runtime.model.source import parse_source
 
-ENGINES: Final = ("vllm", "sglang", "llamacpp", "transformers", "mlx")
-SCHEMES: Final = ("hf", "modelscope", "https", "http", "s3", "gs", "az", "file")
 FORMATS: Final = (Format.SAFETENSORS.value, Format.GGUF.value)
 TASKS: Final = tuple(task.value for task in Task)
 VENDORS: Final = (*(vendor.value for vendor in Vendor), "cpu")
@@ -24,9 +25,6 @@ SERVED_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,252}")
 OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """RFC 1123 subdomain, as Kubernetes asks of names of objects."""
 
-_SOURCE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/{0,2}(.*)", re.DOTALL)
-_PATH: Final = re.compile(r"(/|\./|\.\./|~/|\.$)")
-_REPOSITORY: Final = re.compile(r"[^/\s@]+/[^/\s@]+(@\S+)?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -68,30 +66,14 @@ def _only_with_name(at: FieldPath, model: Model) -> Iterator[FieldProblem]:
 
 
 def _source(path: FieldPath, source: str) -> Iterator[FieldProblem]:
-    match = _SOURCE.fullmatch(source)
-    if match is None:
-        if not _PATH.match(source):
-            yield _unclear_source(path, source)
-        return
-    scheme, rest = match.groups()
-    if scheme not in SCHEMES:
-        known = nearest(scheme, SCHEMES)
-        guess = f"{known}://{rest}" if known else ""
-        message = f"starts with an unknown scheme; known are {', '.join(SCHEMES)}."
-        yield FieldProblem(path=path, message=message, value=source, nearest=guess, reason=Reason.INVALID_SOURCE)
-    elif not source.startswith(f"{scheme}://") or not rest:
-        message = "is not a whole URI; write scheme://place."
-        guess = f"{scheme}://{rest}" if rest else ""
-        yield FieldProblem(path=path, message=message, value=source, nearest=guess, reason=Reason.INVALID_SOURCE)
-    elif scheme in ("hf", "modelscope") and not _REPOSITORY.fullmatch(rest):
-        message = f"does not name one repository; write {scheme}://organization/repository, with @revision if need be."
-        yield FieldProblem(path=path, message=message, value=source, reason=Reason.INVALID_SOURCE)
-
-
-def _unclear_source(path: FieldPath, source: str) -> FieldProblem:
-    guess = f"hf://{source}" if _REPOSITORY.fullmatch(source) else f"./{source}"
-    message = "has no scheme and does not start like a path."
-    return FieldProblem(path=path, message=message, value=source, nearest=guess, reason=Reason.INVALID_SOURCE)
+    try:
+        parse_source(source)
+    except InvalidSource as error:
+        guess = error.hint.removeprefix("write ")
+        exact = guess != error.hint and " " not in guess
+        message = f"{error.message}." if exact else f"{error.message}; {error.hint}."
+        near = guess if exact else ""
+        yield FieldProblem(path=path, message=message, value=source, nearest=near, reason=Reason.INVALID_SOURCE)
 
 
 def _served_names(spec: DeploymentSpec) -> Iterator[FieldProblem]:
@@ -114,10 +96,9 @@ def _engine(engine: EngineChoice) -> Iterator[FieldProblem]:
         guess = nearest(engine.name, ENGINES)
         path = (*at, "name")
         yield FieldProblem(path=path, message=message, value=engine.name, nearest=guess, reason=Reason.UNKNOWN_ENGINE)
-    if engine.name is None:
-        for field, value in (("image", engine.image), ("version", engine.version)):
-            if value is not None:
-                yield FieldProblem(path=(*at, field), message="needs engine.name: say of which engine.", value=value)
+    if engine.name is None and engine.image is not None:
+        message = "needs engine.name: nobody can see from an image which engine is in it."
+        yield FieldProblem(path=(*at, "image"), message=message, value=engine.image)
     yield from _environment((*at, "env"), [variable.name for variable in engine.env])
 
 

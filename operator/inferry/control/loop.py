@@ -13,7 +13,7 @@ from inferry.control.errors import Terminal, WorldError
 from inferry.control.inspections import Inspections
 from inferry.control.outcome import AgainAfter, Done, GiveUp, Gone, Outcome, Retry
 from inferry.control.queue import WorkQueue
-from inferry.control.reconcile import Decide, Reconciler
+from inferry.control.reconcile import Decide, Reconciler, Validate, spec_problems
 from inferry.control.world import Key, World
 
 log = logging.getLogger(__name__)
@@ -56,12 +56,14 @@ class Controller:
         world: World,
         decide: Decide,
         *,
+        validate: Validate = spec_problems,
         clock: Clock | None = None,
         workers: int = WORKERS,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
         self._world = world
         self._decide = decide
+        self._validate = validate
         self._clock = clock or SystemClock()
         self._workers = workers
         self._random = random
@@ -84,7 +86,7 @@ class Controller:
         try:
             async with asyncio.TaskGroup() as tasks:
                 inspections = Inspections(self._world.inspect, self.add, self._clock, self._random, tasks)
-                reconciler = Reconciler(self._world, self._decide, inspections, self._clock)
+                reconciler = Reconciler(self._world, self._decide, self._validate, inspections, self._clock)
                 for _ in range(self._workers):
                     tasks.create_task(self._work(reconciler))
         finally:

@@ -21,6 +21,9 @@ from inferry_runtime.hardware import Inventory
 from inferry_runtime.model.facts import ModelFacts
 from inferry_runtime.model.inspection import Inspection
 
+Validate = Callable[[ModelDeployment], tuple[tuple[str, str], ...]]
+"""What is wrong with the spec: reason and sentence. A world adds what it alone can see: a name is taken."""
+
 Decide = Callable[[ModelFacts, DeploymentSpec, Inventory], Decision | NoDecision]
 
 REMOVAL_SECONDS: Final = 1.0
@@ -39,12 +42,20 @@ class _Question:
     pin: tuple[str, str] | None
 
 
+def spec_problems(deployment: ModelDeployment) -> tuple[tuple[str, str], ...]:
+    """What is wrong with the spec by itself."""
+    return tuple((problem.reason.value, problem.sentence()) for problem in validate(deployment.spec))
+
+
 class Reconciler:
     """Remembers only what can be worked out again: what models are, and what was decided for equal questions."""
 
-    def __init__(self, world: World, decide: Decide, inspections: Inspections, clock: Clock) -> None:
+    def __init__(
+        self, world: World, decide: Decide, validate: Validate, inspections: Inspections, clock: Clock
+    ) -> None:
         self._world = world
         self._decide_fresh = decide
+        self._validate = validate
         self._inspections = inspections
         self._clock = clock
         self._decided: dict[Key, tuple[_Question, Decision | NoDecision]] = {}
@@ -74,7 +85,7 @@ class Reconciler:
         return AgainAfter(min(plan.again_after or REMOVAL_SECONDS, REMOVAL_SECONDS))
 
     async def _look(self, key: Key, deployment: ModelDeployment, observed: Observed) -> PlanInput:
-        problems = validate(deployment.spec)
+        problems = self._validate(deployment)
         model = None if problems else self._inspections.look(key, deployment)
         inventory = await self._world.inventory() if isinstance(model, Inspection) else None
         decision = None

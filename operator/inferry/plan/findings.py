@@ -83,8 +83,8 @@ def findings(now: Situation) -> tuple[Finding, ...]:
 
 def _accepted(now: Situation) -> Finding:
     if now.given.problems:
-        sentences = " ".join(problem.sentence() for problem in now.given.problems)
-        return _finding(ConditionType.ACCEPTED, "False", now.given.problems[0].reason, sentences)
+        sentences = " ".join(sentence for _, sentence in now.given.problems)
+        return _finding(ConditionType.ACCEPTED, "False", now.given.problems[0][0], sentences)
     decision = now.given.decision
     if isinstance(decision, NoDecision) and meaning_of(decision.reason).about is ConditionType.ACCEPTED:
         return _finding(ConditionType.ACCEPTED, "False", decision.reason, decision.message)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from inferry.api.model_deployment import ModelDeployment
-from inferry.api.problems import FieldProblem
 from inferry.api.status import DeploymentStatus
 from inferry.decide.decision import Decision, NoDecision
 from inferry_runtime.model.inspection import Inspection
@@ -114,8 +113,9 @@ class PlanInput:
 
     deployment: ModelDeployment | None
     """None: it was deleted."""
-    problems: tuple[FieldProblem, ...] = ()
-    """What is wrong with the spec itself. Nothing moves while there is one, except that everything may be stopped."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """What is wrong with the spec itself: reason and sentence. Nothing moves while there is one, except that everything
+    may be stopped."""
     model: Inspection | ModelProblem | None = None
     """None: its headers are being read."""
     decision: Decision | NoDecision | None = None
