@@ -26,6 +26,7 @@ class Rejection(StrEnum):
     ARCHITECTURE_NOT_SUPPORTED = "ArchitectureNotSupported"
     ENGINE_VERSION_TOO_OLD = "EngineVersionTooOld"
     TASK_NOT_SUPPORTED = "TaskNotSupported"
+    UNKNOWN_ENGINE_ARGUMENT = "UnknownEngineArgument"
     INSUFFICIENT_MEMORY = "InsufficientMemory"
     ENGINE_NOT_INSTALLED = "EngineNotInstalled"
     NOT_REQUESTED = "NotRequested"
@@ -90,6 +91,8 @@ class Intent:
     """`engine.args`: wins over everything derived."""
     accelerators: int
     """Devices one replica gets; 0 is CPU only."""
+    cpus: float | None = None
+    """Cores a replica is held to; None when nothing holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +153,13 @@ class Engine(Protocol):
         """Which build runs on this hardware: "cpu" or "cuda"."""
         ...
 
-    def argument_schema(self, version: str) -> tuple[Argument, ...]: ...
+    def argument_schema(self, version: str) -> tuple[Argument, ...]:
+        """Arguments of this very version; empty when they were never read, and then nothing can be checked."""
+        ...
+
+    def settle(self, intent: Intent) -> Intent:
+        """The intent as the user's own arguments make it: their context length and parallelism win."""
+        ...
 
     def arguments(self, facts: ModelFacts, hardware: Hardware, intent: Intent) -> Mapping[str, ArgumentValue]:
         """All arguments inferry decides, with the user's on top. Pure and sorted."""
