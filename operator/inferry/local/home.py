@@ -92,6 +92,11 @@ class Home:
         return self.root / "local.lock"
 
     @property
+    def log(self) -> Path:
+        """Of an `inferry local` that runs in the background."""
+        return self.root / "local.log"
+
+    @property
     def set_aside(self) -> Path:
         """Files that could not be read, kept for the user."""
         return self.root / "set-aside"

@@ -64,10 +64,10 @@ class ObjectKeeper:
         found = (_normal(kept.deployment) for kept in self._kept.values())
         return tuple(sorted(found, key=lambda deployment: deployment.metadata.name))
 
-    def recorded_names(self) -> frozenset[str]:
-        """Everything a status file is kept for, whether the object is still there or not."""
+    def recorded(self) -> frozenset[Key]:
+        """Everything a status is kept for, whether the object is still there or not."""
         found = (objects.parse_or_none(path) for path in objects.yaml_files(self._home.statuses))
-        return frozenset(deployment.metadata.name for deployment in found if deployment)
+        return frozenset(key_of(deployment) for deployment in found if deployment)
 
     def report(self, key: Key, status: DeploymentStatus) -> bool:
         """Write the status unless it is there already; whether it was written."""
@@ -76,8 +76,8 @@ class ObjectKeeper:
         if kept is None or kept.deployment.status == status:
             return False
         deployment = kept.deployment.model_copy(update={"status": status})
-        self._kept[path] = _Kept(kept.fingerprint, deployment)
         self._record(deployment)
+        self._kept[path] = _Kept(kept.fingerprint, deployment)
         return True
 
     def forget(self, key: Key) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,27 +25,22 @@ _BETWEEN_TRIES_SECONDS = 0.01
 class Holder:
     pid: int
     address: str
-    """Base URL of the gateway, without a path."""
+    """Base URL of the gateway, without a path; "" until it answers."""
 
 
 _UNKNOWN = Holder(pid=0, address="")
 
 
 @contextlib.contextmanager
-def held(path: Path, address: str) -> Iterator[None]:
-    """Hold the home. Raises AlreadyRunning with the other's pid and address."""
+def held(path: Path) -> Iterator[Callable[[str], None]]:
+    """Hold the home; call what it yields with the address once it answers there. Raises AlreadyRunning."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not _taken(descriptor):
-            other = _read(path)
-            raise AlreadyRunning(
-                f"inferry is already running here: pid {other.pid}, {other.address}",
-                hint=f"Use it, stop it with `inferry stop`, or set INFERRY_HOME to another folder than {path.parent}.",
-            )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, msgspec.json.encode(Holder(pid=os.getpid(), address=address)), 0)
-        yield
+            raise _already_running(path)
+        _write(descriptor, "")
+        yield lambda address: _write(descriptor, address)
     finally:
         os.close(descriptor)
 
@@ -63,6 +58,21 @@ def holder(path: Path) -> Holder | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _already_running(path: Path) -> AlreadyRunning:
+    other = _read(path)
+    where = other.address or "it is still starting"
+    return AlreadyRunning(
+        f"inferry is already running here: pid {other.pid}, {where}",
+        hint=f"Use it, end it with `inferry stop`, or set INFERRY_HOME to another folder than {path.parent}.",
+    )
+
+
+def _write(descriptor: int, address: str) -> None:
+    content = msgspec.json.encode(Holder(pid=os.getpid(), address=address))
+    os.pwrite(descriptor, content, 0)
+    os.ftruncate(descriptor, len(content))
 
 
 def _taken(descriptor: int) -> bool:

@@ -1,5 +1,6 @@
 """What the system knows of processes: /proc on Linux, `ps` elsewhere."""
 
+import contextlib
 import functools
 import subprocess
 import sys
@@ -51,14 +52,16 @@ def command_lines() -> Mapping[int, tuple[str, ...]]:
 def listener_on(port: int) -> int | None:
     """Pid of the process that listens on a TCP port, when the system lets us see it."""
     inodes = _listening_inodes(port)
-    for pid in _pids() if inodes else ():
-        try:
-            targets = {str(descriptor.readlink()) for descriptor in (_PROC / str(pid) / "fd").iterdir()}
-        except OSError:
-            continue
-        if targets & inodes:
-            return pid
-    return None
+    found = (pid for pid in _pids() if inodes and not inodes.isdisjoint(_open_files(pid)))
+    return next(found, None)
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    """What a process has open, as far as it is ours to see and stays open while we look."""
+    with contextlib.suppress(OSError):
+        for descriptor in (_PROC / str(pid) / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                yield str(descriptor.readlink())
 
 
 def _listening_inodes(port: int) -> frozenset[str]:

@@ -1,0 +1,164 @@
+"""What runs while `inferry local` runs, and who tells whom that something changed.
+
+Object files -> keeper -> controller; replicas -> snapshot and controller; controller -> world -> replicas and status.
+Everybody only says that something changed; whoever is told looks for himself.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from pathlib import Path
+
+from inferry.api.conditions import condition
+from inferry.api.model_deployment import ModelDeployment
+from inferry.api.reasons import Reason
+from inferry.api.status import ConditionType
+from inferry.catalog.catalog import Catalog
+from inferry.control.loop import Controller
+from inferry.control.world import Key
+from inferry.decide.decide import decide
+from inferry.local import logs
+from inferry.local.accept import holders
+from inferry.local.gateway_process import GatewayProcess
+from inferry.local.in_flight import InFlight
+from inferry.local.keeper import ObjectKeeper, key_of
+from inferry.local.publisher import SnapshotPublisher
+from inferry.local.replicas import Replicas
+from inferry.local.snapshot import Part
+from inferry.local.supervisor import Workshop
+from inferry.local.world import LocalWorld, name_conflicts
+from inferry_runtime.engines.registry import ENGINES
+
+logger = logging.getLogger(__name__)
+
+# A person who applies a file waits for half of this on average; a look is one stat per object.
+OBJECTS_POLL_SECONDS = 0.05
+LOGS_POLL_SECONDS = 10.0
+# A full disk does not empty itself in milliseconds.
+AGAIN_SECONDS = 1.0
+
+
+class Machine:
+    def __init__(
+        self,
+        workshop: Workshop,
+        gateway: GatewayProcess,
+        publisher: SnapshotPublisher,
+        catalog: Catalog,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self.home = workshop.home
+        self._gateway = gateway
+        self._publisher = publisher
+        self._keeper = ObjectKeeper(workshop.home)
+        self._in_flight = InFlight(gateway, publisher)
+        self._differs = asyncio.Event()
+        self.replicas = Replicas(workshop, group, self._changed)
+        world = LocalWorld(
+            keeper=self._keeper,
+            replicas=self.replicas,
+            in_flight=self._in_flight,
+            catalog=catalog,
+            environment=workshop.environment,
+            reported=self._differs.set,
+        )
+        self._controller = Controller(world, partial(decide, catalog=catalog))
+
+    async def open(self) -> None:
+        """Know everything that is there before anything about it is said to the gateway. Raises OSError."""
+        spared = () if self._gateway.process is None else (self._gateway.process,)
+        await self.replicas.take_over(spared=spared)
+        self._look_at_objects()
+        for key in self.replicas.deployments() | self._keeper.recorded():
+            self._controller.add(key)
+        self._publisher.publish(self._parts())
+
+    def loops(self) -> tuple[Coroutine[None, None, None], ...]:
+        """Each until it is cancelled."""
+        return (
+            self._controller.run(),
+            self._watch_objects(),
+            self._publish(),
+            self._rotate_logs(),
+            self._gateway.keep(self._in_flight.look_now),
+            self._in_flight.watch(self._draining, self._look_at_draining),
+        )
+
+    def _changed(self, key: Key) -> None:
+        self._differs.set()
+        self._controller.add(key)
+
+    async def _publish(self) -> None:
+        """Changes that come together make one snapshot."""
+        while True:
+            await self._differs.wait()
+            self._differs.clear()
+            try:
+                self._publisher.publish(self._parts())
+            except OSError as error:
+                logger.error("snapshot cannot be written", extra={"reason": str(error)})
+                self._differs.set()
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _watch_objects(self) -> None:
+        while True:
+            await asyncio.sleep(OBJECTS_POLL_SECONDS)
+            try:
+                self._look_at_objects()
+            except OSError as error:
+                logger.error("objects cannot be read", extra={"reason": str(error)})
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    def _look_at_objects(self) -> None:
+        changed = self._keeper.refresh()
+        if not changed:
+            return
+        self._differs.set()
+        for key in changed | self._with_shared_names():
+            self._controller.add(key)
+
+    def _with_shared_names(self) -> frozenset[Key]:
+        """Deployments that stand back behind older ones, or did: a name may have been freed for them."""
+        holding = holders(self._keeper.all())
+        return frozenset(key_of(one) for one in self._keeper.all() if _shares(one, holding))
+
+    def _draining(self) -> bool:
+        return any(replica.draining_since is not None for replica in self.replicas.all())
+
+    def _look_at_draining(self) -> None:
+        for key in self.replicas.deployments():
+            if any(replica.draining_since is not None for replica in self.replicas.of(key)):
+                self._controller.add(key)
+
+    async def _rotate_logs(self) -> None:
+        while True:
+            await asyncio.sleep(LOGS_POLL_SECONDS)
+            for log in (self.home.gateway_log, *(folder.log for folder in self.replicas.folders())):
+                await asyncio.to_thread(_rotated, log)
+
+    def _parts(self) -> list[Part]:
+        return [
+            Part(deployment=deployment, replicas=self.replicas.of(key_of(deployment)), routes=routes(deployment))
+            for deployment in self._keeper.all()
+        ]
+
+
+def routes(deployment: ModelDeployment) -> tuple[str, ...]:
+    """Of the engine that was chosen; none before one is, or when the one in the status is known no more."""
+    resolved = deployment.status.resolved if deployment.status else None
+    engine = ENGINES.get(resolved.engine.name) if resolved else None
+    return engine.routes if engine else ()
+
+
+def _shares(deployment: ModelDeployment, holding: Mapping[str, str]) -> bool:
+    accepted = condition(deployment.status.conditions, ConditionType.ACCEPTED) if deployment.status else None
+    stood_back = accepted is not None and accepted.reason == Reason.NAME_CONFLICT
+    return stood_back or bool(name_conflicts(deployment, holding))
+
+
+def _rotated(log: Path) -> None:
+    try:
+        logs.rotate(log)
+    except OSError as error:
+        logger.error("log cannot be rotated", extra={"log": str(log), "reason": str(error)})
