@@ -70,6 +70,8 @@ class Argument:
     """"string", "integer", "number", "boolean"."""
     choices: tuple[str, ...] = ()
     description: str = ""
+    settable: bool = True
+    """False: inferry decides it from the rest of the deployment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,9 @@ def check_arguments(schema: Iterable[Argument], arguments: Mapping[str, Argument
 def _problem(known: Mapping[str, Argument], name: str, value: ArgumentValue) -> ArgumentProblem | None:
     argument = known.get(name)
     if argument is None:
-        return _unknown(known, name)
+        return _unknown({name: one for name, one in known.items() if one.settable}, name)
+    if not argument.settable:
+        return ArgumentProblem(name=name, message=f"{name} is decided by inferry and cannot be set.")
     if not _has_type(argument.type, value):
         return ArgumentProblem(name=name, message=f"{name} takes {_article(argument.type)}, {value!r} is not one.")
     if argument.choices and value not in argument.choices:
