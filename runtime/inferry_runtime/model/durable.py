@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inferry_runtime.model.errors import NoSpace
+from inferry_runtime.model.errors import ModelError, NoSpace
 
 # EFBIG: a limit on the size of one file, of the user or of the file system, is as much in the way as a full disk.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -58,14 +58,17 @@ def free_bytes(folder: Path) -> int:
 
 
 @contextmanager
-def full_disk_is_no_space(folder: Path, needed_bytes: int) -> Iterator[None]:
-    """Turns the system's ways of saying "full" into NoSpace."""
+def disk_errors_explained(folder: Path, needed_bytes: int) -> Iterator[None]:
+    """Turns the system's ways of saying "full" into NoSpace, and all it else says into ModelError."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise no_space(folder, needed_bytes, free_bytes(folder)) from error
+        if error.errno in _FULL:
+            raise no_space(folder, needed_bytes, free_bytes(folder)) from error
+        raise ModelError(
+            f"the store in {folder} cannot be used: {error.strerror} ({error.filename})",
+            hint="let this user write there, or put the store elsewhere",
+        ) from error
 
 
 def no_space(folder: Path, needed_bytes: int, available_bytes: int) -> NoSpace:

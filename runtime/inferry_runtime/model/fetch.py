@@ -15,7 +15,7 @@ from itertools import chain
 
 from inferry_runtime.model.blobs import Blobs, Wanted
 from inferry_runtime.model.clock import Clock
-from inferry_runtime.model.durable import full_disk_is_no_space
+from inferry_runtime.model.durable import disk_errors_explained
 from inferry_runtime.model.errors import DigestMismatch, HubUnreachable
 from inferry_runtime.model.fingerprints import HashCancelled
 from inferry_runtime.model.layout import Layout
@@ -112,7 +112,7 @@ class Fetcher:
     def _fetch(self, files: Sequence[Wanted], left: list[Wanted]) -> None:
         pieces = self._pieces(files, left)
         try:
-            with full_disk_is_no_space(self._layout.root, self._size(files)):
+            with disk_errors_explained(self._layout.root, self._size(files)):
                 self._share_out(pieces)
         finally:
             while self._open:

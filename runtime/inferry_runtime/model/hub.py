@@ -15,10 +15,11 @@ from inferry_runtime.model.errors import (
     RevisionNotFound,
     Unauthorized,
 )
+from inferry_runtime.model.http_bytes import HttpBytes
 from inferry_runtime.model.listing import Access, ListedFile
 from inferry_runtime.model.retry import Retry, Transient
 from inferry_runtime.model.source import HuggingFace
-from inferry_runtime.model.transport import TRANSIENT_STATUS, HttpBytes, Refusal, Transport, explain_web
+from inferry_runtime.model.transport import TRANSIENT_STATUS, Refusal, Transport, explain_web
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo

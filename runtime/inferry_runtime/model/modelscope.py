@@ -8,10 +8,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from inferry_runtime.model.errors import MalformedFile, ModelError, ModelNotFound, RevisionNotFound, Unauthorized
+from inferry_runtime.model.http_bytes import HttpBytes
 from inferry_runtime.model.listing import Access, ListedFile
 from inferry_runtime.model.retry import Retry
 from inferry_runtime.model.source import ModelScope
-from inferry_runtime.model.transport import HttpBytes, Refusal, Transport, explain_web
+from inferry_runtime.model.transport import Refusal, Transport, explain_web
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from inferry_runtime.model import manifest as manifests
 from inferry_runtime.model.blobs import Blobs, Wanted
+from inferry_runtime.model.cleaning import Cleaner, Removal
 from inferry_runtime.model.clock import Clock, SystemClock
-from inferry_runtime.model.durable import free_bytes, full_disk_is_no_space, no_space
+from inferry_runtime.model.durable import disk_errors_explained, free_bytes, no_space
 from inferry_runtime.model.errors import ModelError, RevisionNotFound
+from inferry_runtime.model.eviction import CachedModel, Eviction, to_evict
 from inferry_runtime.model.fetch import FetchCancelled, Fetcher, Tuning
 from inferry_runtime.model.fingerprints import HashCancelled
 from inferry_runtime.model.in_place import InPlace
@@ -32,7 +34,7 @@ from inferry_runtime.model.source import LocalPath, parse_source
 from inferry_runtime.model.tree import link_tree
 from inferry_runtime.order import ModelOrder
 
-__all__ = ["FetchCancelled", "FetchProgress", "Store", "Tuning"]
+__all__ = ["CachedModel", "Eviction", "FetchCancelled", "FetchProgress", "Removal", "Store", "Tuning"]
 
 
 class Store:
@@ -43,6 +45,7 @@ class Store:
         self._tuning = tuning or Tuning()
         self._clock = clock or SystemClock()
         self._blobs = Blobs(self._layout, self._clock)
+        self._cleaner = Cleaner(self._layout, self._blobs, self._clock)
 
     def ensure(
         self,
@@ -59,8 +62,9 @@ class Store:
         check_order(order)
         stop = cancelled or threading.Event()
         key = revision_key(order)
-        with self.hold(order), full_disk_is_no_space(self._layout.root, 0):
-            meter = Meter(sum(file.size_bytes for file in order.files), on_progress, self._clock)
+        size = sum(file.size_bytes for file in order.files)
+        with disk_errors_explained(self._layout.root, size), self.hold(order):
+            meter = Meter(size, on_progress, self._clock)
             try:
                 self._bring_in(order, key, access, meter, stop)
             except HashCancelled as error:
@@ -78,6 +82,23 @@ class Store:
         """While inside, no process evicts or removes this model. A running replica holds its own."""
         with lock(self._layout.lock(revision_key(order).lock_name), shared=True):
             yield
+
+    def cached(self) -> tuple[CachedModel, ...]:
+        """What is in the store, complete or under way, sorted by source."""
+        return self._cleaner.cached()
+
+    def remove(self, source: str, revision: str = "") -> Removal:
+        """Takes out every cached revision of `source` (or only `revision`) that no process holds."""
+        chosen = [model for model in self.cached() if model.source == source and revision in {"", model.revision}]
+        return self._cleaner.remove(chosen)
+
+    def evict(self, policy: Eviction) -> Removal:
+        """Takes out what is too old or too much, least recently used first; never what a process holds."""
+        return self._cleaner.remove(to_evict(self.cached(), policy, self._clock.wall()))
+
+    def scrub(self, on_bytes: Callable[[int], None]) -> tuple[str, ...]:
+        """Reads every blob again and sets wrong ones aside; returns their digests. For decay that leaves no trace."""
+        return self._cleaner.scrub(on_bytes)
 
     def _bring_in(
         self, order: ModelOrder, key: RevisionKey, access: Access, meter: Meter, cancelled: threading.Event

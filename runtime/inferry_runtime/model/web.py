@@ -4,10 +4,11 @@ import hashlib
 from functools import cached_property
 
 from inferry_runtime.model.errors import ModelNotFound
+from inferry_runtime.model.http_bytes import HttpBytes
 from inferry_runtime.model.listing import Access, ListedFile
 from inferry_runtime.model.retry import Retry
 from inferry_runtime.model.source import WebFile
-from inferry_runtime.model.transport import HttpBytes, Probe, Transport
+from inferry_runtime.model.transport import Probe, Transport
 
 
 class WebRepository:
