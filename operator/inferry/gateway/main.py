@@ -1,0 +1,87 @@
+"""The command line of a gateway process."""
+
+import argparse
+import logging
+import resource
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from inferry.gateway.limits import Limits
+from inferry.gateway.server import Options, Server
+from inferry.gateway.sockets import listen
+from inferry_runtime.serve import logs
+
+logger = logging.getLogger("inferry.gateway")
+
+UNIX = "unix:"
+GRACE_SECONDS = 600.0
+"""As long as the OpenAI SDK waits for an answer."""
+CANNOT_START = 1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until told to stop. Returns the exit status: 0 after a drain, 1 when it could not start."""
+    arguments = _parser().parse_args(argv)
+    logs.write_json_lines()
+    try:
+        listener = _listener(arguments)
+        _raise_file_limit()
+        _run(Server(_options(arguments)), listener)
+    except OSError as error:
+        logger.error("gateway cannot start", extra={"error": str(error)})
+        return CANNOT_START
+    return 0
+
+
+def _run(server: Server, listener: socket.socket) -> None:
+    import asyncio
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, listener:
+        runner.run(server.serve(listener))
+
+
+def _listener(arguments: argparse.Namespace) -> socket.socket:
+    if arguments.fd is not None:
+        return socket.socket(fileno=arguments.fd)
+    return listen(arguments.host, arguments.port)
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    return Options(
+        snapshot=arguments.snapshot,
+        grace_seconds=arguments.grace_seconds,
+        settle_seconds=arguments.settle_seconds,
+        admin=arguments.admin,
+        lease=arguments.lease,
+        limits=Limits(body_bytes=arguments.body_limit),
+    )
+
+
+def _raise_file_limit() -> None:
+    """Two descriptors per request: the usual soft limit of 1024 is for 500."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _unix_path(text: str) -> str:
+    path = text.removeprefix(UNIX)
+    if path == text or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address like {UNIX}/run/inferry/gateway.sock")
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="inferry gateway", description="Relay OpenAI requests to engines.")
+    parser.add_argument("--snapshot", type=Path, required=True, metavar="FILE", help="routing table, followed")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9997)
+    parser.add_argument("--fd", type=int, metavar="N", help="listen on an inherited socket instead of host and port")
+    parser.add_argument("--admin", type=_unix_path, default="", metavar="unix:PATH", help="where `GET /state` answers")
+    parser.add_argument("--body-limit", type=int, default=Limits().body_bytes, metavar="BYTES", help="largest request")
+    parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="for running answers when stopped")
+    parser.add_argument("--settle-seconds", type=float, default=0.0, help="from not ready to refusing connections")
+    parser.add_argument("--lease", type=Path, metavar="FILE", help="exit when nobody has locked it for two minutes")
+    return parser
