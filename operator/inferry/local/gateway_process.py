@@ -24,6 +24,8 @@ FIRST_RESTART_SECONDS = 0.1
 LONGEST_RESTART_SECONDS = 5.0
 # Streams end when their replicas have drained; after that only idle connections are left.
 STOP_GRACE_SECONDS = 40.0
+# Of its log, in an error message.
+LAST_LINES = 5
 
 
 class GatewayState(msgspec.Struct, frozen=True, rename="camel"):
@@ -136,7 +138,7 @@ class GatewayProcess:
         self.process = None
         await processes.sweep(process)
         ending = await processes.wait(process)
-        last = "\n".join(endings.tail(self._home.gateway_log))
+        last = "\n".join(endings.tail(self._home.gateway_log)[-LAST_LINES:])
         return GatewayFailed(f"the gateway {what} ({ending})\n{last}", hint=f"Its log is {self._home.gateway_log}.")
 
     def _port_in_use(self) -> PortInUse:

@@ -145,10 +145,11 @@ class Machine:
 
 
 def routes(deployment: ModelDeployment) -> tuple[str, ...]:
-    """Of the engine that was chosen; none before one is, or when the one in the status is known no more."""
+    """Of the engine that was chosen. Before one is, of all: whoever asks shall hear what is being waited for, not that
+    the model cannot do it."""
     resolved = deployment.status.resolved if deployment.status else None
     engine = ENGINES.get(resolved.engine.name) if resolved else None
-    return engine.routes if engine else ()
+    return engine.routes if engine else tuple(sorted({path for known in ENGINES.values() for path in known.routes}))
 
 
 def _shares(deployment: ModelDeployment, holding: Mapping[str, str]) -> bool:

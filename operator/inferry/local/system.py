@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,16 +98,30 @@ async def run_local(
 async def _run(machine: Machine, gateway: GatewayProcess, signals: _Signals, up: Callable[[], None]) -> None:
     async with asyncio.TaskGroup() as group:
         insisting = group.create_task(_insist(signals, machine.home))
-        await machine.open()
-        await gateway.answering()
-        loops = [group.create_task(loop) for loop in machine.loops()]
-        up()
+        await _unless_stopped(signals, _start(machine, gateway))
+        loops = [] if signals.stop.is_set() else [group.create_task(loop) for loop in machine.loops()]
+        if loops:
+            up()
         await signals.stop.wait()
         for loop in loops:
             loop.cancel()
         await gateway.stop()
         await machine.replicas.remove_all()
         insisting.cancel()
+
+
+async def _start(machine: Machine, gateway: GatewayProcess) -> None:
+    await machine.open()
+    await gateway.answering()
+
+
+async def _unless_stopped(signals: _Signals, work: Coroutine[None, None, None]) -> None:
+    """Give the work up when the end is asked for."""
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(work)
+        watching = group.create_task(signals.stop.wait())
+        working.add_done_callback(lambda _: watching.cancel())
+        watching.add_done_callback(lambda _: working.cancel())
 
 
 def _cause(errors: ExceptionGroup[Exception]) -> Exception:
