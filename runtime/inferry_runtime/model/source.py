@@ -33,7 +33,7 @@ ALIASES = {
 }
 WEIGHT_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/{1,2}")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(/{0,2})")
 _REPOSITORY_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 # Git forbids these in reference names; a revision is put into URLs and folder names, so no more than git allows.
 _REVISION = re.compile(r"(?!.*(?:\.\.|//|@\{))[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}(?<![./])")
@@ -107,10 +107,12 @@ def parse_source(text: str) -> Source:
     match = _SCHEME.match(text)
     if match is None:
         return _plain_path(text)
-    scheme, rest = match.group(1).lower(), text[match.end() :]
-    if not text[: match.end()].endswith("://"):
-        raise InvalidSource(f"{text!r} lacks a slash after {scheme}:", hint=f"write {scheme}://{rest}")
-    return _of_scheme(scheme, rest, text)
+    scheme, slashes, rest = match.group(1).lower(), match.group(2), text[match.end() :]
+    if slashes == "//":
+        return _of_scheme(scheme, rest, text)
+    if slashes or scheme in SCHEMES:
+        raise InvalidSource(f"{text!r} lacks slashes after {scheme}:", hint=f"write {scheme}://{rest}")
+    return _plain_path(text)
 
 
 def without_revision(source: Source) -> Source:
@@ -231,9 +233,10 @@ def _file(rest: str, text: str) -> LocalPath:
 def _plain_path(text: str) -> LocalPath:
     if text.startswith(("/", "./", "../", "~/")) or text in {"~", ".", ".."}:
         return LocalPath(path=_tidy(text))
-    parts = text.split("/")
-    if text.lower().endswith(WEIGHT_SUFFIXES) or len(parts) > 2:
-        return LocalPath(path=_tidy(text))
+    path = _tidy(text)
+    parts = path.split("/")
+    if path.lower().endswith(WEIGHT_SUFFIXES) or len(parts) > 2:
+        return LocalPath(path=path)
     if len(parts) == 2:
         raise InvalidSource(
             f"{text!r} could be a repository or a path",
