@@ -2,8 +2,8 @@
 
 Only the standard library and xllamacpp can be imported here; inferry_runtime is not installed in that environment.
 Settings are the fields of `xllamacpp.CommonParams`, nested by dots. A name or a value that llama.cpp does not take ends
-the process with status 2 and one line that names it, before a byte of the model is read; xllamacpp itself would let some
-of them pass. Status 1: the server could not start, llama.cpp's log says why. Status 0: asked to stop, and every answer
+the process with status 2 and one line that names it, before a byte of the model is read; xllamacpp itself would let
+some of them pass. Status 1: the server could not start, llama.cpp's log says why. Status 0: asked to stop, and every answer
 was given or had its time.
 """
 
@@ -43,8 +43,11 @@ DEFAULTS: dict[str, Value] = {
 DRAIN_LOOK_SECONDS = 0.05
 """How often the drain looks whether answers are still running: short beside any answer, cheap beside decoding one."""
 
-IDLE_LOOKS = 2
-"""A request that was read but not queued yet shows up one look later."""
+IDLE_LOOKS = 4
+"""A request that was read but not queued yet, and an answer between two packets, show up in one of the next looks."""
+
+IDLE_CPU_SHARE = 0.05
+"""Of one core. Handing out an answer that is computed already takes more; an idle server and our looks take less."""
 
 BUSY_GAUGES = ("llamacpp:requests_processing", "llamacpp:requests_deferred")
 SOCKET_ESTABLISHED = "01"
@@ -82,7 +85,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--alias", action="append", default=[])
     parser.add_argument("--arguments", default="{}", help="JSON object: dotted setting -> value")
-    parser.add_argument("--drain-seconds", type=float, default=600.0)
+    parser.add_argument("--drain-seconds", type=float, default=float("inf"))
     parser.add_argument("settings", nargs="*", help="dotted.name=json, applied last")
     return parser.parse_args(arguments)
 
@@ -221,19 +224,22 @@ def drain(server: xllamacpp.Server, port: int, told_again: int, deadline: float)
     poller.register(told_again, select.POLLIN)
     idle_looks = 0
     while idle_looks < IDLE_LOOKS and time.monotonic() < deadline:
-        idle_looks = 0 if is_busy(server, port) else idle_looks + 1
+        cpu_before, before = time.process_time(), time.monotonic()
         if poller.poll(DRAIN_LOOK_SECONDS * 1000):
             return
+        share = (time.process_time() - cpu_before) / (time.monotonic() - before)
+        busy = share > IDLE_CPU_SHARE or is_computing(server) or has_unsent_bytes(port)
+        idle_looks = 0 if busy else idle_looks + 1
 
 
-def is_busy(server: xllamacpp.Server, port: int) -> bool:
-    """Whether an answer is being computed, waits for its turn, or is still on its way to a slow reader."""
+def is_computing(server: xllamacpp.Server) -> bool:
+    """Whether an answer is being computed or waits for its turn."""
     gauges = [line.split() for line in server.handle_metrics().splitlines() if line.startswith(BUSY_GAUGES)]
-    return any(float(value) > 0 for _, value in gauges) or has_unsent_bytes(port)
+    return any(float(value) > 0 for _, value in gauges)
 
 
 def has_unsent_bytes(port: int) -> bool:
-    """Linux only; elsewhere always False."""
+    """Whether a slow reader has not taken all of its answer yet. Linux only; elsewhere always False."""
     for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
         if not os.path.exists(table):
             continue
