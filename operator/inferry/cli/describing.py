@@ -1,0 +1,84 @@
+"""`inferry describe`: the whole story of one object, for a person."""
+
+from inferry.api.model_deployment import ModelDeployment
+from inferry.api.reasons import next_action
+from inferry.api.status import Condition, DeploymentStatus, EngineVerdict, Resolved
+from inferry.cli.homes import found
+from inferry.cli.objects import as_document
+from inferry.cli.output import Output, fields, say, structured, table
+
+
+def describe_one(name: str, output: Output) -> None:
+    """Print the object, with what was decided, what is, and what to do."""
+    deployment = found(name)
+    if output.for_programs:
+        structured(as_document(deployment), output)
+        return
+    fields(_head(deployment))
+    status = deployment.status
+    if status is None:
+        say("\nnot seen by inferry yet: is `inferry local` running?")
+        return
+    if status.resolved is not None:
+        say("\nResolved")
+        fields(resolved_fields(status.resolved), indent=2)
+    say("\nEngines")
+    verdict_table(status.decision)
+    say("\nConditions")
+    _conditions(status)
+
+
+def _head(deployment: ModelDeployment) -> dict[str, str]:
+    status = deployment.status
+    progress = status.progress if status else None
+    return {
+        "Name": deployment.metadata.name,
+        "Model": deployment.spec.model.source or deployment.spec.model.name or "",
+        "Served as": ", ".join(deployment.served_names),
+        "Replicas": f"{status.ready_replicas if status else 0} ready of {deployment.spec.replicas}",
+        "Status": status.phase if status else "Pending",
+        "Progress": progress.message if progress else "",
+    }
+
+
+def resolved_fields(resolved: Resolved) -> dict[str, str]:
+    """What was decided, as lines."""
+    engine, model, resources = resolved.engine, resolved.model, resolved.resources
+    estimate = resources.estimate
+    return {
+        "Engine": f"{engine.name} {engine.version} ({engine.variant})",
+        "Arguments": "\n".join(f"{name}={value}" for name, value in engine.args.items()),
+        "Extra": " ".join(engine.extra_args),
+        "Model": f"{model.architecture}, {model.format}, {model.quantization or 'unquantized'}",
+        "Parameters": model.parameters,
+        "Context": f"{model.context_length} tokens" if model.context_length else "",
+        "Tasks": ", ".join(model.tasks),
+        "License": model.license,
+        "Commit": model.revision,
+        "Runs on": f"{resources.count} x {resources.accelerator}" if resources.count else "CPU",
+        "Memory": f"{estimate.total} = weights {estimate.weights} + KV cache {estimate.kv_cache}"
+        f" + compute {estimate.compute} + engine {estimate.overhead}",
+        "Revision": resolved.revision,
+    }
+
+
+def verdict_table(verdicts: tuple[EngineVerdict, ...]) -> None:
+    """Every engine, and what would make it fit."""
+    rows = [
+        (f"{'*' if verdict.chosen else ' '} {verdict.engine}", verdict.reason, verdict.message, verdict.would_fit)
+        for verdict in verdicts
+    ]
+    table(("  ENGINE", "VERDICT", "WHY", "WOULD FIT"), rows, empty="  not decided yet")
+
+
+def _conditions(status: DeploymentStatus) -> None:
+    rows = [
+        (condition.type, condition.status, condition.reason, condition.last_transition_time, _advice(condition))
+        for condition in status.conditions
+    ]
+    table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows, empty="  none yet")
+
+
+def _advice(condition: Condition) -> str:
+    action = "" if condition.status == "True" else next_action(condition.reason)
+    return f"{condition.message} {action}".strip() if action not in condition.message else condition.message

@@ -1,0 +1,261 @@
+"""`inferry`: the verbs. Each one is declared here and carried out in a module that is imported when it is asked for."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inferry.cli.output import Output
+from inferry.cli.refusal import refusals
+
+app = typer.Typer(
+    name="inferry",
+    help="Serve models on this machine, from the same objects that run on a cluster.",
+    no_args_is_help=True,
+    # Rendering help through rich costs more than everything else together.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _known_names(incomplete: str) -> list[str]:
+    """Shell completion: names of the objects of this home."""
+    from inferry.cli.objects import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+Name = Annotated[str, typer.Argument(help="Name of a ModelDeployment.", autocompletion=_known_names)]
+Files = Annotated[list[Path], typer.Option("--file", "-f", help="YAML file or folder; '-' reads standard input.")]
+Format = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it answers.")]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.")]
+Assignments = Annotated[list[str] | None, typer.Option("--arg", help="Engine argument, name=value. Repeatable.")]
+Question = Annotated[str | None, typer.Argument(help="What to ask. Left out: a conversation.")]
+Tokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
+Warmth = Annotated[float | None, typer.Option(help="Sampling temperature.")]
+System = Annotated[str | None, typer.Option(help="System message.")]
+
+
+@app.command()
+def local(
+    file: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Objects to apply first. Repeatable.")] = None,
+    host: Annotated[str, typer.Option(help="Address the gateway listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port the gateway listens on.")] = 9997,
+    ask: Annotated[str | None, typer.Option(help="Ask the first applied model this, then keep serving.")] = None,
+) -> None:
+    """Run everything on this machine until Ctrl-C: control loop, gateway, engines."""
+    from inferry.cli.serving import run_here
+
+    run_here(tuple(file or ()), host=host, port=port, ask=ask)
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str, typer.Argument(help="A model (hf://org/repo, a folder, ...) or the name of one that is there.")
+    ],
+    prompt: Question = None,
+    name: Annotated[str | None, typer.Option(help="What to call it. Default: made from the source.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine to use. Default: chosen.")] = None,
+    context_length: Annotated[int | None, typer.Option(help="Tokens one request may use.")] = None,
+    arg: Assignments = None,
+    max_tokens: Tokens = None,
+    timeout: Timeout = 1800.0,
+) -> None:
+    """Serve a model, starting inferry in the background when it is not there, and talk to it."""
+    from inferry.cli.launching import LaunchRequest
+    from inferry.cli.talking import run_model
+
+    wanted = LaunchRequest(
+        source=source, name=name, engine=engine, context_length=context_length, arguments=tuple(arg or ())
+    )
+    run_model(wanted, prompt, max_tokens=max_tokens, timeout=timeout)
+
+
+@app.command()
+def apply(file: Files, wait: Wait = False, timeout: Timeout = 1800.0) -> None:
+    """Create or change objects from YAML. All of them are checked before any is written."""
+    from inferry.cli.objects import apply_files
+
+    apply_files(tuple(file), wait=wait, timeout=timeout)
+
+
+@app.command()
+def launch(
+    source: Annotated[
+        str | None, typer.Argument(help="hf://org/repo, modelscope://, s3://, https://, a folder, ...")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A model family of the catalog, instead of a source.")] = None,
+    size: Annotated[str | None, typer.Option(help="With --model: size in billions of parameters.")] = None,
+    format: Annotated[str | None, typer.Option(help="safetensors or gguf, where there are both.")] = None,
+    quantization: Annotated[str | None, typer.Option(help="Which quantization, where there are several.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it. Default: made from the source.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine to use. Default: chosen.")] = None,
+    replicas: Annotated[int, typer.Option(help="How many replicas answer.")] = 1,
+    context_length: Annotated[int | None, typer.Option(help="Tokens one request may use.")] = None,
+    arg: Assignments = None,
+    served_name: Annotated[list[str] | None, typer.Option(help="What clients send as `model`. Repeatable.")] = None,
+    wait: Wait = True,
+    timeout: Timeout = 1800.0,
+) -> None:
+    """Serve a model without writing YAML."""
+    from inferry.cli.launching import LaunchRequest, launch_model
+
+    wanted = LaunchRequest(
+        source=source,
+        model=model,
+        size=size,
+        format=format,
+        quantization=quantization,
+        name=name,
+        engine=engine,
+        replicas=replicas,
+        context_length=context_length,
+        arguments=tuple(arg or ()),
+        served_names=tuple(served_name or ()),
+    )
+    launch_model(wanted, wait=wait, timeout=timeout)
+
+
+@app.command("list")
+def list_objects(output: Format = Output.TABLE) -> None:
+    """What is there: model, engine, replicas, state."""
+    from inferry.cli.objects import list_all
+
+    list_all(output)
+
+
+@app.command()
+def describe(name: Name, output: Format = Output.TABLE) -> None:
+    """Everything about one: what was decided and why, what is happening, what to do."""
+    from inferry.cli.describing import describe_one
+
+    describe_one(name, output)
+
+
+@app.command()
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing what comes.")] = False,
+    lines: Annotated[int, typer.Option(help="Lines from the end to begin with.")] = 100,
+) -> None:
+    """What the engines of one deployment print."""
+    from inferry.cli.logs import print_logs
+
+    print_logs(name, follow=follow, lines=lines)
+
+
+@app.command()
+def plan(
+    file: Files,
+    inventory: Annotated[
+        Path | None, typer.Option(help="YAML or JSON of nodes to plan for. Default: this machine.")
+    ] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """What would happen, before anything runs: facts, every engine's verdict, arguments, memory, the process."""
+    from inferry.cli.planning import plan_files
+
+    plan_files(tuple(file), inventory, output)
+
+
+@app.command()
+def chat(
+    name: Name,
+    prompt: Question = None,
+    system: System = None,
+    max_tokens: Tokens = None,
+    temperature: Warmth = None,
+) -> None:
+    """Talk to a model through the gateway."""
+    from inferry.cli.talking import chat_with
+
+    chat_with(name, prompt, system=system, max_tokens=max_tokens, temperature=temperature)
+
+
+@app.command()
+def generate(
+    name: Name,
+    prompt: Annotated[str, typer.Argument(help="Text to continue.")],
+    max_tokens: Tokens = 64,
+    temperature: Warmth = None,
+) -> None:
+    """Let a model continue a text, without a chat template."""
+    from inferry.cli.talking import generate_with
+
+    generate_with(name, prompt, max_tokens=max_tokens, temperature=temperature)
+
+
+@app.command()
+def scale(
+    name: Name,
+    replicas: Annotated[int, typer.Option(help="How many replicas shall answer.", min=0)],
+    wait: Wait = False,
+    timeout: Timeout = 1800.0,
+) -> None:
+    """Change the number of replicas."""
+    from inferry.cli.objects import scale_to
+
+    scale_to(name, replicas, wait=wait, timeout=timeout)
+
+
+@app.command()
+def terminate(
+    name: Name,
+    wait: Wait = True,
+    timeout: Timeout = 120.0,
+) -> None:
+    """Remove a deployment: running answers are finished, then its replicas stop."""
+    from inferry.cli.objects import terminate_one
+
+    terminate_one(name, wait=wait, timeout=timeout)
+
+
+@app.command()
+def cached(output: Format = Output.TABLE) -> None:
+    """Models in the store of this machine."""
+    from inferry.cli.caching import list_cached
+
+    list_cached(output)
+
+
+@app.command("remove-cache")
+def remove_cache(
+    source: Annotated[str, typer.Argument(help="Source as `inferry cached` prints it.")],
+    revision: Annotated[str | None, typer.Option(help="Only this revision.")] = None,
+) -> None:
+    """Remove a model from the store, unless a replica uses it."""
+    from inferry.cli.caching import remove_cached
+
+    remove_cached(source, revision)
+
+
+@app.command()
+def status(output: Format = Output.TABLE) -> None:
+    """Whether inferry runs here, where it listens, what it holds."""
+    from inferry.cli.serving import show_status
+
+    show_status(output)
+
+
+@app.command()
+def stop(timeout: Timeout = 120.0) -> None:
+    """Stop the inferry that runs on this machine, and every replica with it."""
+    from inferry.cli.serving import stop_running
+
+    stop_running(timeout=timeout)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def gateway(context: typer.Context) -> None:
+    """Run the gateway alone: --snapshot FILE --port N (`inferry gateway --help` lists its options)."""
+    from inferry.gateway.main import main as run_gateway
+
+    raise typer.Exit(run_gateway(context.args))
+
+
+def main() -> None:
+    """Entry point of the `inferry` script."""
+    with refusals():
+        app()

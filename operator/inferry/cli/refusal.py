@@ -1,0 +1,58 @@
+"""How a verb says no: one message, one hint, one exit code.
+
+Exit codes: 1 something failed, 2 the input is wrong and nothing was changed, 130 interrupted.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+INVALID_INPUT = 2
+FAILED = 1
+INTERRUPTED = 130
+
+
+class Refusal(Exception):
+    """A verb cannot do what it was asked; nothing was changed."""
+
+    def __init__(self, message: str, *, hint: str = "", code: int = FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn the known errors of all rooms into a message on standard error and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`inferry list | head`); Python would complain once more at exit.
+        sys.stderr.close()
+        sys.exit(FAILED)
+    except Exception as error:
+        refusal = _as_refusal(error)
+        if refusal is None:
+            raise
+        sys.stderr.write(f"error: {refusal.message}\n")
+        if refusal.hint:
+            sys.stderr.write(f"hint: {refusal.hint}\n")
+        sys.exit(refusal.code)
+
+
+def _as_refusal(error: Exception) -> Refusal | None:
+    from inferry.local.errors import LocalError
+    from inferry_runtime.model.errors import InvalidSource, ModelError
+
+    match error:
+        case Refusal():
+            return error
+        case InvalidSource():
+            return Refusal(error.message, hint=error.hint, code=INVALID_INPUT)
+        case ModelError() | LocalError():
+            return Refusal(error.message, hint=error.hint)
+        case _:
+            return None
