@@ -5,7 +5,7 @@ from inferry.api.reasons import next_action
 from inferry.api.status import Condition, DeploymentStatus, EngineVerdict, Resolved
 from inferry.cli.homes import found
 from inferry.cli.objects import as_document
-from inferry.cli.output import Output, fields, say, structured, table
+from inferry.cli.output import Output, fields, paragraph, say, structured
 
 
 def describe_one(name: str, output: Output) -> None:
@@ -23,7 +23,7 @@ def describe_one(name: str, output: Output) -> None:
         say("\nResolved")
         fields(resolved_fields(status.resolved), indent=2)
     say("\nEngines")
-    verdict_table(status.decision)
+    verdict_list(status.decision)
     say("\nConditions")
     _conditions(status)
 
@@ -62,21 +62,22 @@ def resolved_fields(resolved: Resolved) -> dict[str, str]:
     }
 
 
-def verdict_table(verdicts: tuple[EngineVerdict, ...]) -> None:
+def verdict_list(verdicts: tuple[EngineVerdict, ...]) -> None:
     """Every engine, and what would make it fit."""
-    rows = [
-        (f"{'*' if verdict.chosen else ' '} {verdict.engine}", verdict.reason, verdict.message, verdict.would_fit)
-        for verdict in verdicts
-    ]
-    table(("  ENGINE", "VERDICT", "WHY", "WOULD FIT"), rows, empty="  not decided yet")
+    width = max((len(verdict.engine) for verdict in verdicts), default=0)
+    for verdict in verdicts:
+        would_fit = f" Would fit: {verdict.would_fit}" if verdict.would_fit else ""
+        head = f"  {'*' if verdict.chosen else ' '} {verdict.engine:<{width}}  "
+        paragraph(f"{verdict.reason}: {verdict.message}{would_fit}", head)
+    if not verdicts:
+        say("    not decided yet")
 
 
 def _conditions(status: DeploymentStatus) -> None:
-    rows = [
-        (condition.type, condition.status, condition.reason, condition.last_transition_time, _advice(condition))
-        for condition in status.conditions
-    ]
-    table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows, empty="  none yet")
+    width = max((len(condition.type) for condition in status.conditions), default=0)
+    for condition in status.conditions:
+        since = f"{condition.reason}, since {condition.last_transition_time}"
+        paragraph(f"{since}: {_advice(condition)}", f"  {condition.type:<{width}}  {condition.status:<7}  ")
 
 
 def _advice(condition: Condition) -> str:

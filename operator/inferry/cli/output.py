@@ -1,10 +1,17 @@
 """One place where anything reaches the terminal: tables for people, JSON and YAML for programs."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TextIO
+
+UNKNOWN_COLUMNS = 120
+"""Width of what is not a terminal: a log or a file is read in wide windows."""
+NARROWEST_COLUMN = 40
+"""Below this, wrapped sentences are harder to read than long lines."""
 
 
 class Output(StrEnum):
@@ -62,6 +69,13 @@ def fields(pairs: Mapping[str, str], *, indent: int = 0) -> None:
         say(f"{' ' * indent}{name + ':':<{width}}  {first}")
         for line in rest:
             say(f"{' ' * (indent + width + 2)}{line}")
+
+
+def paragraph(text: str, head: str) -> None:
+    """Text wrapped to the terminal, hanging from its first words."""
+    columns = shutil.get_terminal_size(fallback=(UNKNOWN_COLUMNS, 0)).columns
+    width = max(columns, len(head) + NARROWEST_COLUMN)
+    say(textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False))
 
 
 def interactive(stream: TextIO) -> bool:

@@ -13,7 +13,7 @@ from inferry.api.model_deployment import ModelDeployment
 from inferry.api.status import DeploymentStatus
 from inferry.catalog.catalog import Catalog
 from inferry.catalog.load import load_catalog
-from inferry.cli.describing import resolved_fields, verdict_table
+from inferry.cli.describing import resolved_fields, verdict_list
 from inferry.cli.homes import here
 from inferry.cli.objects import read_all
 from inferry.cli.output import Output, fields, say, structured
@@ -121,7 +121,7 @@ def _print(one: Foreseen) -> None:
     if one.status.resolved is not None:
         fields(resolved_fields(one.status.resolved), indent=2)
     say("\n  Engines")
-    verdict_table(one.status.decision)
+    verdict_list(one.status.decision)
     if one.command is not None:
         say("\n  Process, once per replica")
         environment = [f"{name}={value}" for name, value in sorted(one.command.environment.items())]

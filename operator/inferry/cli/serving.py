@@ -50,6 +50,8 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(LogLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Libraries tell every request; what went wrong with one comes as an error anyway.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 async def _serve(options: LocalOptions, guest: Guest) -> None:
@@ -85,7 +87,7 @@ def _as_guest(address: str, guest: Guest) -> None:
 
 def _ask(address: str, guest: Guest, deployment: ModelDeployment, question: str) -> None:
     from inferry.cli.conversation import Asking, Message, chat
-    from inferry.cli.describing import resolved_fields, verdict_table
+    from inferry.cli.describing import resolved_fields, verdict_list
     from inferry.cli.talking import answer_aloud
     from inferry.cli.waiting import wait_until_ready
 
@@ -95,7 +97,7 @@ def _ask(address: str, guest: Guest, deployment: ModelDeployment, question: str)
         say(f"{ready.metadata.name} is ready. What was decided:\n")
         fields(resolved_fields(status.resolved), indent=2)
         say("\nAnd why:\n")
-        verdict_table(status.decision)
+        verdict_list(status.decision)
     model = ready.served_names[0]
     say(f"\n{model} <- {question}\n{model} -> ", end="")
     answer_aloud(chat(Asking(address=address, model=model), (Message(role="user", content=question),)))
