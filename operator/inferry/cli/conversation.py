@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 
 from inferry.cli.refusal import Refusal
 
@@ -49,14 +49,14 @@ def complete(asking: Asking, prompt: str) -> Iterator[str]:
 
 
 def _events(url: str, body: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    timeout = httpx.Timeout(READ_TIMEOUT_SECONDS, connect=5.0)
+    timeout = httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=5.0)
     try:
-        with httpx.Client(timeout=timeout, trust_env=False) as client, client.stream("POST", url, json=body) as answer:
-            if answer.status_code != httpx.codes.OK:
+        with httpx2.Client(timeout=timeout, trust_env=False) as client, client.stream("POST", url, json=body) as answer:
+            if answer.status_code != httpx2.codes.OK:
                 answer.read()
                 raise Refusal(_error_of(answer))
             yield from _parsed(answer.iter_lines())
-    except httpx.TransportError as error:
+    except httpx2.TransportError as error:
         raise Refusal(f"the gateway at {url} cannot be reached: {error}", hint="is `inferry local` running?") from error
 
 
@@ -81,7 +81,7 @@ def _text(event: Mapping[str, object], *path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _error_of(answer: httpx.Response) -> str:
+def _error_of(answer: httpx2.Response) -> str:
     try:
         message = answer.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):

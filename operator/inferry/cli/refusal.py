@@ -34,13 +34,20 @@ def refusals() -> Iterator[None]:
         sys.stderr.close()
         sys.exit(FAILED)
     except Exception as error:
-        refusal = _as_refusal(error)
+        refusal = _as_refusal(_alone(error))
         if refusal is None:
             raise
         sys.stderr.write(f"error: {refusal.message}\n")
         if refusal.hint:
             sys.stderr.write(f"hint: {refusal.hint}\n")
         sys.exit(refusal.code)
+
+
+def _alone(error: Exception) -> Exception:
+    """What a task group raised because of one task."""
+    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        return _alone(error.exceptions[0])
+    return error
 
 
 def _as_refusal(error: Exception) -> Refusal | None:

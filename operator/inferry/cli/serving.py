@@ -51,7 +51,7 @@ def _log_to_stderr() -> None:
     handler.setFormatter(LogLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Libraries tell every request; what went wrong with one comes as an error anyway.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 async def _serve(options: LocalOptions, guest: Guest) -> None:
