@@ -3,8 +3,8 @@
 Only the standard library and xllamacpp can be imported here; inferry_runtime is not installed in that environment.
 Settings are the fields of `xllamacpp.CommonParams`, nested by dots. A name or a value that llama.cpp does not take ends
 the process with status 2 and one line that names it, before a byte of the model is read; xllamacpp itself would let
-some of them pass. Status 1: the server could not start, llama.cpp's log says why. Status 0: asked to stop, and every answer
-was given or had its time.
+some of them pass. Status 1: the server could not start, llama.cpp's log says why. Status 0: asked to stop, and every
+answer was given or had its time.
 """
 
 import argparse

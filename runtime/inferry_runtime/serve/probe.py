@@ -1,7 +1,6 @@
 """The first question: a replica is ready when its engine has answered it, not when it says it is healthy."""
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import msgspec
 
 from inferry_runtime.order import Probe
+from inferry_runtime.serve.answers import Document, decode, has_embedding, has_message, has_rank, has_text
 from inferry_runtime.serve.failures import ServeError, failure
 from inferry_runtime.serve.plain_http import Answer, NoAnswer, ask
 
@@ -26,7 +26,7 @@ BODY_CHARACTERS = 300
 class Question:
     path: str
     body: bytes
-    is_answer: Callable[[Any], bool]
+    is_answer: Callable[[Document], bool]
 
 
 async def healthy(host: str, port: int, path: str, on_wait: Callable[[], None]) -> None:
@@ -57,14 +57,14 @@ def question_for(probe: Probe, model: str) -> Question:
     match probe.task:
         case "chat":
             messages = [{"role": "user", "content": probe.prompt}]
-            return _question("/v1/chat/completions", {**short, "messages": messages}, _has_message)
+            return _question("/v1/chat/completions", {**short, "messages": messages}, has_message)
         case "generate":
-            return _question("/v1/completions", {**short, "prompt": probe.prompt}, _has_text)
+            return _question("/v1/completions", {**short, "prompt": probe.prompt}, has_text)
         case "embed":
-            return _question("/v1/embeddings", {"model": model, "input": probe.prompt}, _has_embedding)
+            return _question("/v1/embeddings", {"model": model, "input": probe.prompt}, has_embedding)
         case "rerank":
             documents = [probe.prompt, "something else"]
-            return _question("/v1/rerank", {"model": model, "query": probe.prompt, "documents": documents}, _has_ranks)
+            return _question("/v1/rerank", {"model": model, "query": probe.prompt, "documents": documents}, has_rank)
         case _:
             raise ServeError(failure("InvalidOrder", f"there is no question for the task {probe.task!r}"))
 
@@ -75,9 +75,9 @@ def problem_of(question: Question, answer: Answer) -> str:
     if answer.status != 200:
         return f"was answered with status {answer.status}: {excerpt}"
     try:
-        document = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError:
-        return f"was answered with something that is not JSON: {excerpt}"
+        document = decode(answer.body)
+    except msgspec.DecodeError as error:
+        return f"was answered with something else than an answer ({error}): {excerpt}"
     return "" if question.is_answer(document) else f"was answered with nothing: {excerpt}"
 
 
@@ -102,40 +102,9 @@ async def _is_healthy(host: str, port: int, path: str) -> bool:
         return False
 
 
-def _question(path: str, body: Mapping[str, Any], is_answer: Callable[[Any], bool]) -> Question:
+def _question(path: str, body: Mapping[str, Any], is_answer: Callable[[Document], bool]) -> Question:
     return Question(path, msgspec.json.encode(body), is_answer)
 
 
 def _failed(message: str) -> ServeError:
     return ServeError(failure("ProbeFailed", message, hint="The engine runs but does not answer; its log says more."))
-
-
-def _has_message(document: Any) -> bool:
-    message = _first(document, "choices").get("message") or {}
-    said = any(message.get(key) for key in ("content", "reasoning_content", "reasoning", "tool_calls"))
-    return bool(said) or _computed(document)
-
-
-def _has_text(document: Any) -> bool:
-    return bool(_first(document, "choices").get("text")) or _computed(document)
-
-
-def _has_embedding(document: Any) -> bool:
-    vector = _first(document, "data").get("embedding") or []
-    return bool(vector) and all(isinstance(number, int | float) and math.isfinite(number) for number in vector)
-
-
-def _has_ranks(document: Any) -> bool:
-    score = _first(document, "results").get("relevance_score")
-    return isinstance(score, int | float) and math.isfinite(score)
-
-
-def _computed(document: Any) -> bool:
-    """A model may end its answer at once; the engine still computed a token for it."""
-    usage = document.get("usage") or {}
-    return int(usage.get("completion_tokens") or 0) > 0
-
-
-def _first(document: Any, key: str) -> dict[str, Any]:
-    entries = document.get(key) if isinstance(document, dict) else None
-    return entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
