@@ -117,6 +117,7 @@ class Life:
         place = self._place
         await healthy(place.host, place.port, self._kind.health_path, lambda: self._show_last_line(engine))
         self._board.enter(Stage.PROBING, "asking the first question")
+        log.info("asking the first question", extra={"task": self._order.probe.task})
         await ask_first_question(place.host, place.port, self._order.probe, self._order.served_names[0])
         self._board.enter(Stage.READY, "answering", ready_at=time.time())
         log.info("ready", extra={"load_seconds": self._board.load_seconds()})
