@@ -19,8 +19,13 @@ class Expiring(Protocol):
         """Its deadline has passed. Called once per `arm`."""
 
 
+def ticks(seconds: float) -> int:
+    """Ticks after which at least `seconds` have passed."""
+    return math.ceil(seconds / TICK_SECONDS) + 1
+
+
 class Wheel:
-    """Moving a deadline further away, the common case, is one assignment; nothing is moved between slots."""
+    """Moving a deadline further away, the common case, is one assignment to `due`; nothing moves between slots."""
 
     def __init__(self) -> None:
         self.tick = 1
@@ -28,20 +33,19 @@ class Wheel:
 
     def arm(self, item: Expiring, seconds: float) -> None:
         """Replaces the item's deadline. Fires between `seconds` and one tick later."""
-        due = self.tick + math.ceil(seconds / TICK_SECONDS) + 1
+        due = self.tick + ticks(seconds)
         item.due = due
         if item.filed == NEVER or due < item.filed:
             self._file(item)
-
-    def prolong(self, item: Expiring, seconds: float) -> None:
-        """`arm` for an item whose deadline can only move away; cheap enough for every read."""
-        item.due = self.tick + int(seconds / TICK_SECONDS) + 2
 
     def disarm(self, item: Expiring) -> None:
         item.due = NEVER
 
     def seconds_left(self, item: Expiring) -> float:
         return (item.due - self.tick) * TICK_SECONDS
+
+    def seconds_since(self, tick: int) -> float:
+        return (self.tick - tick) * TICK_SECONDS
 
     def advance(self) -> None:
         """One tick later: whoever is due expires."""

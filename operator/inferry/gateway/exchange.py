@@ -52,27 +52,18 @@ class Client(Protocol):
 class Exchange:
     """Holds one count of one backend from `start` to its end, whatever the end is."""
 
-    __slots__ = (
-        "_attempts",
-        "_backend",
-        "_body",
-        "_client",
-        "_first_byte_at",
-        "_head",
-        "_keep",
-        "_over",
-        "_paused",
-        "_received_at",
-        "_refreshed",
-        "_request_id",
-        "_response",
-        "_rule",
-        "_sent_at",
-        "_target",
-        "_tried",
-        "_upstream",
-        "_worker",
-    )
+    _backend: Backend | None = None
+    _upstream: UpstreamConnection | None = None
+    _response: ResponseHead | None = None
+    _tried: tuple[Backend, ...] = ()
+    _attempts = 0
+    _refreshed = False
+    _keep = False
+    _paused = False
+    _over = False
+    _unsent = b""
+    _sent_at = 0.0
+    _first_byte_at = 0.0
 
     def __init__(
         self,
@@ -93,17 +84,6 @@ class Exchange:
         self._body = body
         self._request_id = request_id
         self._received_at = perf_counter()
-        self._sent_at = 0.0
-        self._first_byte_at = 0.0
-        self._backend: Backend | None = None
-        self._upstream: UpstreamConnection | None = None
-        self._response: ResponseHead | None = None
-        self._tried: list[Backend] = []
-        self._attempts = 0
-        self._refreshed = False
-        self._keep = False
-        self._paused = False
-        self._over = False
 
     def start(self) -> None:
         worker = self._worker
@@ -124,11 +104,14 @@ class Exchange:
             connection.abandon()
             return
         backend = connection.backend
+        if not connection.usable:
+            self.connect_failed(backend)
+            return
         self._upstream = connection
         if self._paused:
             connection.pause()
         request_id = self._worker.engine_request_id(self._request_id)
-        head = request_for_engine(self._rule.wire, backend.authority, self._head, len(self._body), request_id)
+        head = request_for_engine(self._rule.path, backend.authority, self._head, len(self._body), request_id)
         connection.ask(self, head, self._body, plain=self._head.legacy)
         self._sent_at = perf_counter()
 
@@ -146,38 +129,39 @@ class Exchange:
         assert backend is not None
         if backend.health is not HEALTHY:
             backend.health = HEALTHY
-        if self._is_refused_work(head.status) and self._try_elsewhere(backend, f"status_{head.status}", paid=True):
+        if head.status >= 429 and self._is_tried_elsewhere(backend, head.status):
             return
         self._first_byte_at = perf_counter()
         self._body = b""
         self._client.body_sent()
         self._response = head
         self._keep = keep = self._head.keep_alive and not self._worker.draining
-        self._client.write(
-            b"".join(
-                (
-                    head.lines,
-                    framing_line(head, self._head.legacy),
-                    self._own_lines(),
-                    self._worker.date_line,
-                    b"\r\n" if keep else b"connection: close\r\n\r\n",
-                )
+        # Goes out with the first piece of the body: one system call less.
+        self._unsent = b"".join(
+            (
+                head.lines,
+                framing_line(head, self._head.legacy),
+                self._own_lines(),
+                self._worker.date_line,
+                b"\r\n" if keep else b"connection: close\r\n\r\n",
             )
         )
 
     def on_data(self, data: bytes) -> None:
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
         self._client.write(data)
 
     def on_complete(self, data: bytes) -> None:
-        if data:
-            self._client.write(data)
+        if data or self._unsent:
+            self.on_data(data)
         self._end(None)
         self._client.finished(self._keep)
 
     def on_lost(self, loss: Loss) -> None:
         upstream, backend = self._upstream, self._backend
         assert upstream is not None and backend is not None
-        if self._response is not None:
+        if self._answer_begun():
             self._break(upstream, *LOSSES[loss])
         elif loss is Loss.DISCONNECTED and self._ask_again(upstream, backend):
             return
@@ -204,7 +188,7 @@ class Exchange:
         upstream = self._upstream
         if upstream is not None:
             upstream.abandon()
-        if self._response is not None and upstream is not None:
+        if upstream is not None and self._answer_begun():
             self._break(upstream, problem, message)
             return
         self._end(problem)
@@ -221,6 +205,12 @@ class Exchange:
         if self._upstream is not None:
             self._upstream.resume()
 
+    def _answer_begun(self) -> bool:
+        """The client has seen a byte of it. A head that was not sent yet is forgotten."""
+        if self._unsent:
+            self._response, self._unsent = None, b""
+        return self._response is not None
+
     def _own_lines(self) -> bytes:
         request_id = self._request_id
         lines = f"x-request-id: {request_id}\r\n"
@@ -230,8 +220,9 @@ class Exchange:
             lines += f"x-inferry-attempts: {self._attempts}\r\n"
         return lines.encode()
 
-    def _is_refused_work(self, status: int) -> bool:
-        return status in REFUSED_WORK or (self._rule.repeatable and status >= 500)
+    def _is_tried_elsewhere(self, backend: Backend, status: int) -> bool:
+        refused = status in REFUSED_WORK or (self._rule.repeatable and status >= 500)
+        return refused and self._try_elsewhere(backend, f"status_{status}", paid=True)
 
     def _try_elsewhere(self, backend: Backend, reason: str, *, paid: bool) -> bool:
         """`paid`: the engine did something for it, so the model's retry budget must allow it."""
@@ -241,7 +232,7 @@ class Exchange:
         if paid and not self._worker.budget(self._target.name).spend(perf_counter()):
             return False
         self._worker.metrics.retries[self._target.name, reason] += 1
-        self._tried.append(backend)
+        self._tried = (*self._tried, backend)
         self._leave(backend)
         self.start()
         return True

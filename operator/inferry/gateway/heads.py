@@ -72,7 +72,10 @@ def judge(
         raise Refusal(errors.BAD_FRAMING, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
     if len(headers) > limits.headers:
         raise Refusal(errors.HEADER_TOO_LARGE, f"The request has more than {limits.headers} headers.")
-    path = _path(method, target, limits)
+    # A target that is a route needs no further look at its shape.
+    rule = RULES.get(target) or RULES.get(_path(method, target, limits))
+    if method != b"POST":
+        rule = None
     seen = _watched(headers)
     legacy = version == "1.0"
     if b"host" not in seen and not legacy:
@@ -80,9 +83,8 @@ def judge(
     length = _length(seen, legacy, limits)
     if length and method in BODILESS_METHODS:
         raise Refusal(errors.BAD_FRAMING, f"A {method.decode()} request has no body here.")
-    rule = RULES.get(path) if method == b"POST" else None
-    expects = _expects_continue(seen, rule, path)
-    if rule is not None and seen.get(b"content-encoding", b"identity").lower() != b"identity":
+    expects = b"expect" in seen and _expects_continue(seen[b"expect"], rule)
+    if b"content-encoding" in seen and rule is not None and seen[b"content-encoding"].lower() != b"identity":
         raise Refusal(errors.CONTENT_ENCODING, "Request bodies are not decompressed here; send it without encoding.")
     return RequestHead(
         method=method,
@@ -92,7 +94,7 @@ def judge(
         keep_alive=keep_alive and not legacy,
         length=length,
         expects_continue=expects,
-        request_id=_request_id(seen),
+        request_id=_request_id(seen[b"x-request-id"]) if b"x-request-id" in seen else "",
         forward=_forward(seen) if rule is not None else b"",
     )
 
@@ -137,21 +139,17 @@ def _length(seen: dict[bytes, bytes], legacy: bool, limits: Limits) -> int:
     return int(stated)
 
 
-def _expects_continue(seen: dict[bytes, bytes], rule: Rule | None, path: bytes) -> bool:
-    expectation = seen.get(b"expect")
-    if expectation is None:
-        return False
+def _expects_continue(expectation: bytes, rule: Rule | None) -> bool:
     if expectation.lower() != b"100-continue":
         raise Refusal(errors.EXPECTATION_FAILED, "The only expectation met here is 100-continue.")
     if rule is None:
         # Saying no before the body is what the client asked for.
-        raise Refusal(errors.EXPECTATION_FAILED, f"No body is taken on {path.decode('latin-1')}.")
+        raise Refusal(errors.EXPECTATION_FAILED, "No body is taken on this path.")
     return True
 
 
-def _request_id(seen: dict[bytes, bytes]) -> str:
-    given = seen.get(b"x-request-id")
-    return given.decode() if given is not None and _REQUEST_ID.fullmatch(given) else ""
+def _request_id(given: bytes) -> str:
+    return given.decode() if _REQUEST_ID.fullmatch(given) else ""
 
 
 def _forward(seen: dict[bytes, bytes]) -> bytes:
@@ -177,10 +175,10 @@ def _trace(parent: bytes, state: bytes) -> bytes:
     return lines + b"tracestate: %b\r\n" % state if state and state.isascii() and len(state) <= 512 else lines
 
 
-def request_for_engine(rule_path: bytes, authority: bytes, head: RequestHead, length: int, request_id: str) -> bytes:
+def request_for_engine(path: str, authority: bytes, head: RequestHead, length: int, request_id: str) -> bytes:
     """The head an engine gets: one Host, one Content-Length, no transfer encoding."""
     return b"POST %b HTTP/1.1\r\nhost: %b\r\n%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n" % (
-        rule_path,
+        path.encode(),
         authority,
         head.forward,
         length,

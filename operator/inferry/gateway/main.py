@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9997)
     parser.add_argument("--fd", type=int, metavar="N", help="listen on an inherited socket instead of host and port")
-    parser.add_argument("--admin", type=_unix_path, default="", metavar="unix:PATH", help="where `GET /state` answers")
+    parser.add_argument("--admin", type=_unix_path, metavar="unix:PATH", help="where `GET /state` answers")
     parser.add_argument("--body-limit", type=int, default=Limits().body_bytes, metavar="BYTES", help="largest request")
     parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="for running answers when stopped")
     parser.add_argument("--settle-seconds", type=float, default=0.0, help="from not ready to refusing connections")

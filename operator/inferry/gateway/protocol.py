@@ -9,7 +9,6 @@ A message's end is found twice, by the parser and by counting, and the two must 
 
 import asyncio
 import logging
-from collections.abc import Callable
 from enum import IntEnum, auto
 
 import httptools
@@ -58,12 +57,17 @@ class ClientConnection(HttpToolsProtocol):
         self.worker = worker
         self.due = NEVER
         self.filed = NEVER
-        self.write: Callable[[bytes], None]
         self._phase = IDLE
         self._backlog = b""
         self._write_paused = False
         self._unread_bytes = 0
         self._buffered_bytes = 0
+        self._head_tail = b""
+        self._parts: list[bytes] = []
+        self._raw_body_bytes = 0
+        self._left = 0
+        self._body_since = 0
+        self._walker: ChunkWalker | None = None
         self._exchange: Exchange | None = None
         self._forget_request()
 
@@ -72,19 +76,13 @@ class ClientConnection(HttpToolsProtocol):
         self.url = b""
         self._head: RequestHead | None = None
         self._head_bytes = 0
-        self._head_tail = b""
         self._complete = False
-        self._parts: list[bytes] = []
         self._body_bytes = 0
-        self._raw_body_bytes = 0
-        self._left = 0
-        self._walker: ChunkWalker | None = None
 
     # The transport's calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.write = transport.write
         limits = self.worker.limits
         if len(self.connections) > limits.connections:
             self._refuse(Refusal(errors.OVERLOADED, "Too many connections are open."))
@@ -143,6 +141,11 @@ class ClientConnection(HttpToolsProtocol):
         else:
             self.transport.abort()
 
+    def write(self, data: bytes) -> None:
+        # Between the client's close and `connection_lost` an answer may still come in.
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
     # Reading requests.
 
     def _keep_for_later(self, data: bytes) -> None:
@@ -199,19 +202,30 @@ class ClientConnection(HttpToolsProtocol):
         return data.find(BLANK_LINE) + 4 if BLANK_LINE in data else 0
 
     def _begin_body(self, head: RequestHead) -> None:
+        self._head_tail = b""
         if head.length == 0:
             self._check_end(True)
             return
+        if self.worker.buffered_bytes + head.length > self.worker.limits.buffered_bytes:
+            raise Refusal(errors.OVERLOADED, "Too much is waiting to be sent to engines.")
         self._phase = BODY
         self._left = head.length
+        self._raw_body_bytes = 0
+        self._body_since = 0
         self._walker = ChunkWalker() if head.length == CHUNKED else None
-        self.worker.wheel.arm(self, self._body_seconds(head.length))
         if head.expects_continue:
             self.write(CONTINUE)
 
-    def _body_seconds(self, length: int) -> float:
-        limits = self.worker.limits
-        return max(limits.body_seconds, length / limits.body_bytes_per_second)
+    def _expect_more(self) -> None:
+        """One deadline for the body as a whole, from its first piece on; a longer one is given more time."""
+        limits, wheel = self.worker.limits, self.worker.wheel
+        head = self._head
+        assert head is not None
+        length = max(head.length, self._body_bytes)
+        seconds = max(limits.body_seconds, length / limits.body_bytes_per_second)
+        if not self._body_since:
+            self._body_since = wheel.tick
+        wheel.arm(self, seconds - wheel.seconds_since(self._body_since))
 
     def _read_body(self, data: bytes) -> bytes:
         walker = self._walker
@@ -228,6 +242,8 @@ class ClientConnection(HttpToolsProtocol):
         self._check_end(done)
         if walker is not None:
             self._check_chunks()
+        if not done:
+            self._expect_more()
         return rest
 
     def _check_end(self, counted: bool) -> None:

@@ -15,13 +15,9 @@ class Rule:
     repeatable: bool = False
     """Asking twice costs little and changes nothing, so an engine's failure may be retried elsewhere."""
 
-    @property
-    def wire(self) -> bytes:
-        return self.path.encode()
-
 
 RULES: Mapping[bytes, Rule] = {
-    rule.wire: rule
+    rule.path.encode(): rule
     for rule in (
         Rule("/v1/chat/completions"),
         Rule("/v1/completions"),

@@ -36,8 +36,8 @@ class Options:
     """For answers that are being sent when the gateway is told to stop."""
     settle_seconds: float = 0.0
     """Between saying not ready and refusing connections, for load balancers to notice."""
-    admin: str = ""
-    """Path of the admin socket; "" for none."""
+    admin: str | None = None
+    """Path of the admin socket."""
     lease: Path | None = None
     """Exit when nobody has held this file's lock for UNOWNED_SECONDS."""
     limits: Limits = field(default_factory=Limits)
@@ -74,7 +74,7 @@ class Server:
         snapshots.look()
         application = SlowPath(worker)
         async with AsyncExitStack() as open_servers:
-            if self._options.admin:
+            if self._options.admin is not None:
                 await open_servers.enter_async_context(await admin.listen(self._options.admin, worker))
             server = await self._listen(worker, application, listener)
             logger.info("gateway listens", extra={"address": "{}:{}".format(*listener.getsockname()[:2])})
@@ -88,7 +88,9 @@ class Server:
 
     async def _listen(self, worker: Worker, application: SlowPath, listener: socket.socket) -> asyncio.AbstractServer:
         # None of uvicorn's lifecycle is used, only its protocol: it would close idle connections under a request.
-        config = Config(application, loop="none", ws="none", lifespan="off", log_config=None, access_log=False)
+        config = Config(
+            application, interface="asgi3", loop="none", ws="none", lifespan="off", log_config=None, access_log=False
+        )
         config.load()
         loop = asyncio.get_running_loop()
 

@@ -4,6 +4,7 @@ FastAPI is imported in a thread after the gateway listens; probes and metrics do
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
@@ -27,6 +28,9 @@ class SlowPath:
 
     async def load(self) -> None:
         self._application.set_result(await asyncio.to_thread(_build, self._worker))
+        # What exists now stays for good; the collector need not look at it ever again.
+        gc.collect()
+        gc.freeze()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         send = partial(_send_with_id, send, scope["state"]["request_id"].encode())

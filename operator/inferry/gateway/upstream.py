@@ -11,7 +11,7 @@ from typing import Protocol
 
 from inferry.gateway.backend import Backend
 from inferry.gateway.chunks import LAST_CHUNK, ChunkError, ChunkWalker
-from inferry.gateway.deadlines import NEVER, Wheel
+from inferry.gateway.deadlines import NEVER, Wheel, ticks
 from inferry.gateway.limits import KIB, Limits
 from inferry.gateway.responses import BadResponse, Framing, ResponseHead, read_response_head
 from inferry.gateway.sockets import keep_watch
@@ -34,7 +34,10 @@ class Loss(Enum):
 
 
 class Receiver(Protocol):
-    """Who asked. Gets `on_head`, any number of `on_data`, then `on_complete`; or `on_lost` at any point, once."""
+    """Who asked. Gets `on_head`, any number of `on_data`, then `on_complete`; or `on_lost` at any point, once.
+
+    `on_head` may wait for what follows it; an `on_data` without bytes says that nothing does for now.
+    """
 
     def on_head(self, head: ResponseHead) -> None: ...
     def on_data(self, data: bytes) -> None: ...
@@ -52,6 +55,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.filed = NEVER
         self._wheel = wheel
         self._limits = limits
+        # The one deadline that moves with every read is moved by hand.
+        self._silence_ticks = ticks(limits.silence_seconds)
         self._transport: asyncio.Transport
         self._closed = False
         self._receiver: Receiver | None = None
@@ -122,7 +127,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._wheel.prolong(self, self._limits.silence_seconds)
+            self.due = self._wheel.tick + self._silence_ticks
             self.answered = True
             while data:
                 data = self._read(data)
@@ -189,6 +194,8 @@ class UpstreamConnection(asyncio.Protocol):
         rest = data[end:]
         if not head.interim:
             self._begin(head, receiver, surplus=bool(rest))
+            if not rest and self._receiver is receiver:
+                receiver.on_data(b"")
         return rest
 
     def _begin(self, head: ResponseHead, receiver: Receiver, *, surplus: bool) -> None:

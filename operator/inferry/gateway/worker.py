@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from time import perf_counter
 from typing import Protocol
@@ -19,17 +20,28 @@ from inferry.gateway.upstream import Loss, UpstreamConnection
 logger = logging.getLogger(__name__)
 
 
+Dial = Callable[[Callable[[], UpstreamConnection], Backend], Awaitable[UpstreamConnection]]
+
+
 class Connecting(Protocol):
     def connected(self, connection: UpstreamConnection) -> None: ...
     def connect_failed(self, backend: Backend) -> None: ...
     def on_lost(self, loss: Loss) -> None: ...
 
 
+async def dial_tcp(make: Callable[[], UpstreamConnection], backend: Backend) -> UpstreamConnection:
+    """Raises OSError."""
+    _, connection = await asyncio.get_running_loop().create_connection(make, backend.host, backend.port)
+    return connection
+
+
 class Worker:
     """One event loop's worth of gateway: routing table, endpoints, counters, deadlines."""
 
-    def __init__(self, limits: Limits, tasks: asyncio.TaskGroup, drained: asyncio.Event) -> None:
-        """`drained` is set whenever the last connection closes while draining."""
+    def __init__(
+        self, limits: Limits, tasks: asyncio.TaskGroup, drained: asyncio.Event, dial: Dial | None = None
+    ) -> None:
+        """`drained` is set whenever the last connection closes while draining; `dial` opens connections."""
         self.limits = limits
         self.wheel = Wheel()
         self.metrics = Metrics()
@@ -43,6 +55,7 @@ class Worker:
         """Request bodies held by all connections."""
         self.date_line = b""
         self._tasks = tasks
+        self._dial: Dial = dial if dial is not None else dial_tcp
         self._budgets: dict[str, RetryBudget] = {}
         self._turn = 0
         self._requests = 0
@@ -85,10 +98,9 @@ class Worker:
         def make() -> UpstreamConnection:
             return UpstreamConnection(backend, self.wheel, self.limits)
 
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.limits.connect_seconds):
-                _, connection = await loop.create_connection(make, backend.host, backend.port)
+                connection = await self._dial(make, backend)
             waiting.connected(connection)
         except (OSError, TimeoutError) as error:
             backend.health = backend.health.after_failure(perf_counter())
