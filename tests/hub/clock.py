@@ -1,4 +1,4 @@
-"""A clock that moves only when someone waits, and remembers for how long."""
+"""A clock that moves when someone waits or looks, and remembers the waits."""
 
 import threading
 from dataclasses import dataclass, field
@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class FakeClock:
     now: float = 1_000_000.0
+    tick: float = 0.0
+    """Seconds that pass whenever someone looks."""
     waits: list[float] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def monotonic(self) -> float:
-        return self.now
+        with self._lock:
+            self.now += self.tick
+            return self.now
 
     def wall(self) -> float:
         return self.now

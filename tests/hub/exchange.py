@@ -155,8 +155,9 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, request: Request, body: memoryview) -> None:
         for start in range(0, len(body), SEND_BYTES):
             part = body[start : start + SEND_BYTES]
-            self.wfile.write(part)
+            # Counted first: whoever has received it must find it counted.
             request.sent_bytes += len(part)
+            self.wfile.write(part)
 
 
 def _faulty(answer: Answer, fault: Fault) -> Answer:

@@ -79,8 +79,8 @@ class Hub:
         self._links.generation += 1
 
     def sent_bytes(self, match: str = "") -> int:
-        """Bytes of bodies sent for requests whose path or query contain `match`."""
-        return sum(request.sent_bytes for request in list(self.requests) if match in request.target)
+        """Bytes of files and documents, not of refusals, sent where path or query contain `match`."""
+        return sum(request.sent_bytes for request in self.asked(match) if request.status < 300)
 
     def asked(self, match: str = "") -> list[Request]:
         return [request for request in list(self.requests) if match in request.target]

@@ -215,14 +215,19 @@ class Fetcher:
 
     def _stream(self, download: _Download, span: Span) -> None:
         position = settled = span.offset
-        for chunk in download.source.chunks(span.offset, span.length):
-            download.target.write(position, chunk)
-            position += len(chunk)
-            self._meter.fetched(download.wanted.path, len(chunk))
-            if position - settled >= self._tuning.settle_bytes or position == span.end:
+        try:
+            for chunk in download.source.chunks(span.offset, span.length):
+                download.target.write(position, chunk)
+                position += len(chunk)
+                self._meter.fetched(download.wanted.path, len(chunk))
+                if position - settled >= self._tuning.settle_bytes:
+                    download.target.settle(Span(settled, position - settled))
+                    settled = position
+                self._check_cancelled()
+        finally:
+            # Whatever stops us, what has arrived is kept.
+            if position > settled:
                 download.target.settle(Span(settled, position - settled))
-                settled = position
-            self._check_cancelled()
 
     def _publish(self, download: _Download) -> None:
         wanted = download.wanted

@@ -5,10 +5,12 @@ machine's own identity.
 """
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from inferry_runtime.model.errors import (
@@ -74,8 +76,7 @@ class ObjectRepository:
 
     def __init__(self, source: ObjectStore, access: Access, client: "Client | None" = None) -> None:
         self._source = source
-        with explained(str(source)):
-            self._client = client or _client(source, access)
+        self._client = client or _client(source, access)
 
     @property
     def revision(self) -> str:
@@ -101,10 +102,8 @@ class ObjectRepository:
 
         prefix = self._source.prefix
         with explained(str(self._source)):
-            # Prefixes match whole parts of names: `models/a` does not list `models/ab`.
             found = [listed for page in obstore.list(self._client, prefix or None) for listed in page]
-            below = {listed["path"].removeprefix(f"{prefix}/" if prefix else ""): listed for listed in found}
-            objects = {path: listed for path, listed in below.items() if _is_file(path)}
+            objects = _below(prefix, found)
             if not objects and prefix:
                 objects = {prefix.rsplit("/", 1)[-1]: obstore.head(self._client, prefix)}
         if not objects:
@@ -112,12 +111,29 @@ class ObjectRepository:
         return objects
 
 
-def _is_file(path: str) -> bool:
-    """Consoles mark folders with empty objects; hidden ones are no part of a model."""
-    return bool(path) and not path.endswith("/") and not any(part.startswith(".") for part in path.split("/"))
+def _below(prefix: str, found: "Sequence[ObjectMeta]") -> "dict[str, ObjectMeta]":
+    """By path below the prefix. Hidden objects are no part of a model, and neither are the empty ones that some
+    consoles make where they show a folder."""
+    start = f"{prefix}/" if prefix else ""
+    below = {item["path"].removeprefix(start): item for item in found if item["path"].startswith(start)}
+    folders = {str(parent) for path in below for parent in PurePosixPath(path).parents}
+    return {
+        path: item
+        for path, item in below.items()
+        if path and path not in folders and not any(part.startswith(".") for part in path.split("/"))
+    }
 
 
 def _client(source: ObjectStore, access: Access) -> "Client":
+    from obstore import exceptions
+
+    try:
+        return _made(source, access)
+    except (exceptions.BaseError, ValueError) as error:
+        raise ModelError(f"{source}: {_first_line(error)}", hint=_CREDENTIALS) from error
+
+
+def _made(source: ObjectStore, access: Access) -> "Client":
     from obstore.store import AzureStore, GCSStore, S3Store
 
     options: ClientConfig = {"timeout": timedelta(seconds=REQUEST_SECONDS)}
@@ -152,14 +168,16 @@ def explained(where: str) -> Iterator[None]:
         raise Unauthorized(f"{where} refuses access", hint=_CREDENTIALS) from error
     except exceptions.PreconditionError as error:
         raise DigestMismatch(f"{where} changed while it was read", hint="inspect it again") from error
-    except (exceptions.UnknownConfigurationKeyError, ValueError) as error:
-        raise ModelError(f"{where} cannot be reached as configured: {error}", hint=_CREDENTIALS) from error
     except exceptions.BaseError as error:
+        # Listings wrap every status into the same error.
+        if _DENIED.search(str(error)):
+            raise Unauthorized(f"{where} refuses access", hint=_CREDENTIALS) from error
         raise HubUnreachable(
             f"{where}: {_first_line(error)}", hint="check network, region, endpoint and credentials"
         ) from error
 
 
+_DENIED = re.compile(r"status code:? (?:401|403)\b")
 _CREDENTIALS = (
     "set the cloud's own variables (AWS_ACCESS_KEY_ID…, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME…), "
     "or AWS_SKIP_SIGNATURE=true for a public bucket"

@@ -47,6 +47,10 @@ class Store:
         self._blobs = Blobs(self._layout, self._clock)
         self._cleaner = Cleaner(self._layout, self._blobs, self._clock)
 
+    @property
+    def root(self) -> Path:
+        return self._layout.root
+
     def ensure(
         self,
         order: ModelOrder,

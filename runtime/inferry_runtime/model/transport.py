@@ -1,6 +1,7 @@
 """HTTP as this room needs it: ranges over kept connections, redirects that keep secrets, patience, typed errors."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,12 +103,15 @@ class Transport:
         self._origin = _origin(origin)
         self._retry = retry
         self._explain = explain
-        self._client = _client()
+        # By scheme, made when first needed: loading certificates costs more than a small fetch.
+        self._clients: dict[str, httpx2.Client] = {}
+        self._making = threading.Lock()
         # Where a URL last redirected to; written by any thread, each entry only ever a hint.
         self._redirected: dict[str, str] = {}
 
     def close(self) -> None:
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def document(self, url: str) -> bytes:
         """A whole small document. Raises ModelError."""
@@ -242,12 +246,19 @@ class Transport:
             self._redirected.pop(url, None)
         return self._hops(method, url, headers)
 
+    def _client(self, scheme: str) -> "httpx2.Client":
+        with self._making:
+            if scheme not in self._clients:
+                self._clients[scheme] = _client(verify=scheme != "http")
+            return self._clients[scheme]
+
     def _hops(self, method: str, url: str, headers: Mapping[str, str]) -> "httpx2.Response":
         target = url
         for _ in range(MAX_REDIRECTS):
             secrets = self._secrets if _origin(target) == self._origin else {}
-            request = self._client.build_request(method, target, headers={**headers, **secrets})
-            response = self._client.send(request, stream=True)
+            client = self._client(urlsplit(target).scheme)
+            request = client.build_request(method, target, headers={**headers, **secrets})
+            response = client.send(request, stream=True)
             location = response.headers.get("location", "")
             if response.status_code not in {301, 302, 303, 307, 308} or not location:
                 if target != url:
@@ -258,10 +269,11 @@ class Transport:
         raise HubUnreachable(f"{bare(url)} redirects without end", hint="check the mirror")
 
 
-def _client() -> "httpx2.Client":
+def _client(*, verify: bool) -> "httpx2.Client":
     import httpx2
 
     return httpx2.Client(
+        verify=verify,
         timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         # Compressed bytes have other offsets and other digests.
         headers={"Accept-Encoding": "identity", "User-Agent": "inferry"},
