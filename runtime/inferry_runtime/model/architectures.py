@@ -53,6 +53,8 @@ class TaskArchitectures(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """By the first of `architectures` in config.json."""
 
     embed_models: frozenset[str]
+    generate_models: frozenset[str]
+    """Those whose name does not end like the others."""
     speech_only: frozenset[str]
     vision_without_section: frozenset[str]
 

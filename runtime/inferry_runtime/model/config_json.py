@@ -1,6 +1,6 @@
 """The JSON files beside safetensors -> the parts of `ModelFacts` that are not sums over files. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from inferry_runtime.model import config_attention, config_quantization
 from inferry_runtime.model.architectures import known
@@ -14,6 +14,7 @@ _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length",
 # Kinds of position scaling whose factor max_position_embeddings already contains.
 _SCALED_BEFORE = frozenset({"", "default", "mrope", "llama3", "longrope", "su", "proportional"})
 _VISION_SECTIONS = ("vision_config", "visual", "vision_tower_config", "img_processor", "vit_config")
+_GENERATING = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVision2Seq", "ForImageTextToText")
 _AUDIO_SECTIONS = ("audio_config", "audio_processor", "speech_config", "sound_config")
 
 
@@ -128,15 +129,8 @@ def tasks(files: ConfigFiles) -> tuple[Task, ...]:
     return (Task.GENERATE, *((Task.CHAT,) if has_chat_template(files) else ()), *_senses(files.config, name))
 
 
-def with_dtype(found: ModelFacts, dtype: str) -> ModelFacts:
-    """The weights' own element type where config.json names none."""
-    return found if found.dtype else replace(found, dtype=dtype)
-
-
 def _generates(name: str) -> bool:
-    return name.endswith(
-        ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVision2Seq", "ForImageTextToText")
-    ) or (name in ("InternVLChatModel", "ChatGLMModel", "ChatGLMForConditionalGeneration", "MiniCPMV", "MiniCPMO"))
+    return name.endswith(_GENERATING) or name in known().tasks.generate_models
 
 
 def _encodes(config: Document, name: str) -> bool:
@@ -168,7 +162,7 @@ def _task_notes(files: ConfigFiles) -> tuple[str, ...]:
         return (f"{name} tells {_labels(files.config)} classes apart, which is no task that is served.",)
     if name.endswith("ForMaskedLM") and not files.sentence_modules:
         return (f"{name} was trained to fill gaps; its hidden states are served as embeddings.",)
-    return ()
+    return () if tasks(files) else (f"What {name} is for is not known; model.tasks can say it.",)
 
 
 def _scaled(text: Document, positions: int) -> int:

@@ -64,26 +64,28 @@ def _mlx(section: Document | None) -> Quantization | None:
 
 
 def _gptq(section: Document) -> Quantization:
-    bits = _bits(section)
-    return Quantization(method="gptq", bits=bits, label=_integers(bits, section))
+    return _integers("gptq", section)
 
 
 def _awq(section: Document) -> Quantization:
-    bits = _bits(section)
-    return Quantization(method="awq", bits=bits, label=_integers(bits, section))
+    return _integers("awq", section)
 
 
-def _integers(bits: float | None, section: Document) -> str:
-    group = section.integer("group_size", "q_group_size")
-    return f"int{bits or 0:g}" + (f"-g{group}" if group else "")
+def _integers(method: str, section: Document) -> Quantization:
+    """GPTQModel's `dynamic` gives some layers another width ("+:" and a pattern), or leaves them out ("-:")."""
+    dynamic = section.section("dynamic")
+    rules = [] if dynamic is None else [dynamic.section(rule) for rule in dynamic.names() if not rule.startswith("-")]
+    widths = sorted({width for one in (section, *rules) if one is not None and (width := _bits(one)) is not None})
+    group = section.positive("group_size", "q_group_size")
+    label = "-".join([*(f"int{width:g}" for width in widths), *([f"g{group}"] if group else [])])
+    return Quantization(method=method, bits=widths[0] if len(widths) == 1 else None, label=label)
 
 
 def _auto_round(section: Document) -> Quantization:
     """AutoRound packs like another method, and says which: "auto_round:auto_gptq"."""
     packing = section.text("packing_format").split(":")[-1]
     methods = {"auto_gptq": "gptq", "gptqmodel": "gptq", "auto_awq": "awq"}
-    bits = _bits(section)
-    return Quantization(method=methods.get(packing, "auto-round"), bits=bits, label=_integers(bits, section))
+    return _integers(methods.get(packing, "auto-round"), section)
 
 
 def _fp8(section: Document) -> Quantization:
@@ -142,10 +144,6 @@ def _modelopt(section: Document) -> Quantization:
 
 
 def _bits(section: Document) -> float | None:
-    """None for a method that names none, and for one that gives several layers another width (`dynamic`)."""
-    dynamic = section.section("dynamic")
-    if dynamic is not None and any(not rule.startswith("-") for rule in dynamic.names()):
-        return None
     bits = section.positive("bits", "w_bit", "num_bits", "nbits")
     return None if bits is None else float(bits)
 

@@ -29,8 +29,10 @@ MAX_NESTING = 4
 # Per-layer lists are kept; tokens, scores and merges are longer.
 MAX_KEPT_LIST = 1024
 MAX_KEPT_KEYS = 256
-# Strings and lists inside lists, which have to be walked one by one. The largest vocabularies have 800 000 with merges.
-MAX_WALKED = 4_000_000
+# Strings in lists, which have to be walked one by one. The largest vocabularies have 800 000 with their merges.
+MAX_LISTED_STRINGS = 4_000_000
+# Lists in lists. The format allows them, no known key has them.
+MAX_INNER_LISTS = 10_000
 # Names and licences are kept; chat templates are only noticed.
 MAX_KEPT_TEXT_BYTES = 1024
 
@@ -149,7 +151,8 @@ def _kept(key: str) -> bool:
 class _Metadata:
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._walked = 0
+        self._strings_left = MAX_LISTED_STRINGS
+        self._lists_left = MAX_INNER_LISTS
         self.values: dict[str, Value] = {}
         self.lengths: dict[str, int] = {}
 
@@ -192,18 +195,19 @@ class _Metadata:
         if depth > MAX_NESTING:
             raise self._window.malformed(f"lists nested more than {MAX_NESTING} deep")
         if kind == _STRING:
-            self._walk(count, 8)
+            self._strings_left -= count
+            self._refuse_more_than_fits(count, 8, self._strings_left)
             self._window.skip_prefixed(count)
         elif kind == _ARRAY:
-            self._walk(count, 12)
+            self._lists_left -= count
+            self._refuse_more_than_fits(count, 12, self._lists_left)
             for _ in range(count):
                 self._skip_array(_u32(self._window), _u64(self._window), depth + 1)
         else:
             self._window.skip(count * self._packed(kind).size)
 
-    def _walk(self, count: int, least_bytes: int) -> None:
-        self._walked += count
-        if count * least_bytes > self._window.remaining or self._walked > MAX_WALKED:
+    def _refuse_more_than_fits(self, count: int, least_bytes: int, left: int) -> None:
+        if count * least_bytes > self._window.remaining or left < 0:
             raise self._window.malformed(f"a list of {count} entries in {self._window.remaining} bytes")
 
     def _scalar(self, kind: int) -> Scalar:

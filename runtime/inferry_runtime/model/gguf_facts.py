@@ -54,9 +54,9 @@ def state_space(keys: GgufKeys) -> StateSpace | None:
 def quantization(keys: GgufKeys, name_label: str) -> tuple[Quantization, tuple[str, ...]]:
     """What the header says, or the file's name (`name_label`) where that says more: "UD-Q4_K_XL" is "Q4_K_M" inside."""
     file_type = keys.natural("general.file_type")
-    stored = tables().file_types.get(-1 if file_type is None else file_type) or _dominant_type(keys)
+    stored = tables().file_types.get(-1 if file_type is None else file_type, "")
     notes: tuple[str, ...] = ()
-    label = name_label or stored
+    label = name_label or stored or _dominant_type(keys)
     if name_label and stored and bits_of(name_label) != bits_of(stored):
         label = stored
         notes = (f"{keys.file} is {stored} inside, not {name_label} as its name says.",)

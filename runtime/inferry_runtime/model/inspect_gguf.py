@@ -27,8 +27,8 @@ def gguf_model(repository: Repository, selection: Selection) -> tuple[ModelFacts
     files = selection.weights if selection.projector is None else (*selection.weights, selection.projector)
     read_files = each(read, files)
     parts = read_files[: len(selection.weights)]
-    _refuse_other_kinds(parts[0])
     _check_parts(parts)
+    _refuse_other_kinds(parts[0])
     projector = read_files[-1] if selection.projector is not None else None
     return _facts(selection, parts, projector), files
 
