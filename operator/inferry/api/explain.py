@@ -37,11 +37,22 @@ def explain(error: ErrorDetails) -> FieldProblem:
     wanted = _WANTED.get(kind.partition("_")[0])
     if wanted is not None and kind.endswith(("_type", "_parsing", "_from_float")):
         return FieldProblem(path=path, message=f"has to be {wanted}.", value=value, nearest=_quoted(kind, value))
-    limits = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
-    for limit, words in limits.items():
-        if limit in context:
-            return FieldProblem(path=path, message=f"has to be {words} {context[limit]}.", value=value)
-    return FieldProblem(path=path, message=f"{error['msg'][:1].lower()}{error['msg'][1:]}.", value=value)
+    return FieldProblem(path=path, message=_limit(context) or _sentence(error["msg"]), value=value)
+
+
+def _limit(context: Mapping[str, object]) -> str:
+    if "max_length" in context and "actual_length" in context:
+        return f"has {context['actual_length']} entries; {context['max_length']} are allowed."
+    if "max_length" in context:
+        return f"is longer than {context['max_length']} characters."
+    if "min_length" in context:
+        return "is empty."
+    words = {"ge": "at least", "le": "at most"}
+    return next((f"has to be {word} {context[limit]}." for limit, word in words.items() if limit in context), "")
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].lower()}{message[1:]}."
 
 
 def _unknown(path: FieldPath) -> FieldProblem:

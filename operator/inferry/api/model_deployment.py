@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from inferry.api.status import DeploymentStatus
+from inferry_runtime.hardware import Vendor
+from inferry_runtime.model.facts import Task
 
 GROUP: Final = "inferry.dev"
 VERSION: Final = "v1alpha1"
@@ -28,6 +30,15 @@ IntOrString = Annotated[
     WithJsonSchema({"x-kubernetes-int-or-string": True}),
 ]
 """Whole numbers need no quotes: `cpu: 4` says the same as `cpu: "4"`."""
+
+FormatName = Annotated[str, Field(json_schema_extra={"enum": ["safetensors", "gguf"]})]
+TaskName = Annotated[str, Field(json_schema_extra={"enum": [task.value for task in Task]})]
+VendorName = Annotated[str, Field(json_schema_extra={"enum": [*(vendor.value for vendor in Vendor), "cpu"]})]
+"""An API server refuses other words by the schema; elsewhere `validate` does, and says which is nearest."""
+
+ShortText = Annotated[str, Field(max_length=253)]
+LongText = Annotated[str, Field(max_length=2048)]
+"""Bounds let an API server tell what its rules cost; no URI or image reference in use comes near."""
 
 
 class FileSelection(Record):
@@ -58,36 +69,40 @@ class Integrity(Record):
 
 
 class Model(Record):
-    source: str | None = Field(
+    source: LongText | None = Field(
         default=None,
         description="URI: hf://org/repo[@revision], modelscope://, https://, s3://, gs://, az://, file:// or a path.",
     )
-    name: str | None = Field(default=None, description="A model family of the catalog, instead of a source.")
+    name: ShortText | None = Field(default=None, description="A model family of the catalog, instead of a source.")
     size: IntOrString | None = Field(
         default=None, description="With name: size in billions of parameters, such as 0.5 or 7."
     )
-    format: str | None = Field(default=None, description="safetensors or gguf, where the source offers both.")
+    format: FormatName | None = Field(default=None, description="safetensors or gguf, where the source offers both.")
     quantization: str | None = Field(default=None, description="Which quantization, where the source offers several.")
     hub: Literal["hf", "modelscope"] | None = Field(default=None, description="With name: where to take it from.")
     revision: str | None = Field(default=None, description="Branch, tag or commit; pinned to a commit in status.")
     files: FileSelection = Field(default_factory=FileSelection, description="Which files of the source to use.")
     secret_ref: SecretReference | None = Field(default=None, description="Credentials for a gated or private source.")
-    mirror: str | None = Field(default=None, description="Endpoint to use instead of the hub's own.")
+    mirror: LongText | None = Field(default=None, description="Endpoint to use instead of the hub's own.")
     integrity: Integrity = Field(default_factory=Integrity, description="How bytes are checked before they are served.")
-    tasks: tuple[str, ...] = Field(default=(), description="What to serve it for; inferred from the files when empty.")
+    tasks: tuple[TaskName, ...] = Field(
+        default=(), description="What to serve it for; inferred from the files when empty."
+    )
 
 
 class EnvironmentVariable(Record):
-    name: str = Field(min_length=1)
-    value: str = ""
+    name: str = Field(min_length=1, max_length=253, description="Name of the variable.")
+    value: str = Field(default="", description="Value of the variable.")
 
 
 class EngineChoice(Record):
-    name: str | None = Field(default=None, description="vllm, sglang, llamacpp, transformers or mlx. Empty: chosen.")
+    name: ShortText | None = Field(
+        default=None, description="vllm, sglang, llamacpp, transformers or mlx. Empty: chosen."
+    )
     version: str | None = Field(
         default=None, description="A version of the catalog. Empty: its default, pinned in status."
     )
-    image: str | None = Field(default=None, description="Container image instead of the catalog's; needs name.")
+    image: LongText | None = Field(default=None, description="Container image instead of the catalog's; needs name.")
     args: dict[str, Scalar] = Field(
         default_factory=dict,
         description="Engine arguments by the engine's own names, nested by dots, checked against its version.",
@@ -99,7 +114,7 @@ class EngineChoice(Record):
 
 class AcceleratorRequest(Record):
     product: str | None = Field(default=None, description="Product name or part of it, such as L4. Empty: any.")
-    vendor: str | None = Field(default=None, description="nvidia, amd, intel, ascend, apple; or cpu for none.")
+    vendor: VendorName | None = Field(default=None, description="nvidia, amd, intel, ascend, apple; or cpu for none.")
     count: int = Field(default=1, ge=0, description="Devices per replica.")
 
 
@@ -112,17 +127,23 @@ class Resources(Record):
     accelerators: tuple[AcceleratorRequest, ...] = Field(
         default=(), description="Ordered alternatives; the first that fits is used. Empty: chosen."
     )
-    requests: Amounts = Field(default_factory=Amounts)
-    limits: Amounts = Field(default_factory=Amounts)
+    requests: Amounts = Field(
+        default_factory=Amounts, description="What one replica is promised. Empty: from the memory estimate."
+    )
+    limits: Amounts = Field(default_factory=Amounts, description="What one replica may use at most.")
 
 
 class DeploymentSpec(Record):
-    model: Model
-    served_names: tuple[str, ...] = Field(
-        default=(), description="Values of `model` clients send; default: the object's name."
+    model: Model = Field(description="Which model. Needs source or name.")
+    served_names: tuple[ShortText, ...] = Field(
+        default=(), max_length=16, description="Values of `model` clients send. Empty: the object's name."
     )
-    engine: EngineChoice = Field(default_factory=EngineChoice)
-    resources: Resources = Field(default_factory=Resources)
+    engine: EngineChoice = Field(
+        default_factory=EngineChoice, description="What serves it. Empty: chosen from the model's own files."
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="What one replica runs on. Empty: chosen from what there is."
+    )
     replicas: int = Field(default=1, ge=0, description="How many replicas answer.")
     suspend: bool = Field(default=False, description="Stop all replicas and keep the object.")
 

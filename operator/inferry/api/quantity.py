@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_QUANTITY: Final = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d+)|([EPTGMK]i|[numkMGTPE]))?")
+_QUANTITY: Final = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d+)|([EPTGMK]i|[numkMGTPE]))?", re.ASCII)
 """The grammar of `resource.Quantity` in k8s.io/apimachinery: a decimal number with an exponent or one suffix."""
 
 _BINARY: Final = {suffix: 1024.0 ** (power + 1) for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))}

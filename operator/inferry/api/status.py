@@ -24,90 +24,91 @@ class ConditionType(StrEnum):
 
 
 class Condition(StatusRecord):
-    type: ConditionType
-    status: Literal["True", "False", "Unknown"]
-    reason: str
-    message: str
-    observed_generation: int = 0
-    last_transition_time: str
-    """RFC 3339; moves only when `status` flips."""
+    type: ConditionType = Field(description="What it is about.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(description="Why, in one word that does not change between releases.")
+    message: str = Field(description="Why, and what to do about it, in sentences.")
+    observed_generation: int = Field(default=0, description="Generation of the spec it was found for.")
+    last_transition_time: str = Field(description="RFC 3339; moves only when `status` flips.")
 
 
 class ResolvedEngine(StatusRecord):
-    """`request` fingerprints the part of the spec this was decided for: while it is the same, the engine stays."""
-
-    name: str
-    version: str
-    variant: str = ""
-    image: str = ""
-    args: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    extra_args: tuple[str, ...] = ()
-    request: str = ""
+    name: str = Field(description="Which engine serves it.")
+    version: str = Field(description="Version of the engine; stays until the spec changes.")
+    variant: str = Field(default="", description="Which build of the engine: cpu or cuda.")
+    image: str = Field(default="", description="Container image of the engine.")
+    args: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="All arguments the engine is started with, decided and given."
+    )
+    extra_args: tuple[str, ...] = Field(default=(), description="Raw arguments appended unchecked.")
+    request: str = Field(
+        default="",
+        description="Fingerprint of the part of the spec this was decided for; while it is the same, the engine stays.",
+    )
 
 
 class ResolvedModel(StatusRecord):
-    """`request` fingerprints `spec.model` as it was when `revision` was pinned: while it is the same, the pin holds."""
-
-    revision: str
-    format: str
-    architecture: str
-    quantization: str = ""
-    parameters: str = ""
-    context_length: int | None = None
-    tasks: tuple[str, ...] = ()
-    license: str = ""
-    bytes: int = 0
-    source: str = ""
-    request: str = ""
+    revision: str = Field(description="Commit, or digest of the files, that is served.")
+    format: str = Field(description="How the weights are stored.")
+    architecture: str = Field(description="As the model's own files name it.")
+    quantization: str = Field(default="", description="As the model's own files name it; empty for none.")
+    parameters: str = Field(default="", description="How many, such as 494M.")
+    context_length: int | None = Field(default=None, description="Longest context it was trained for, in tokens.")
+    tasks: tuple[str, ...] = Field(default=(), description="What it can be asked to do.")
+    license: str = Field(default="", description="As the source tells it.")
+    bytes: int = Field(default=0, description="Size of all files that are fetched.")
+    source: str = Field(default="", description="URI it is fetched from, without a revision.")
+    request: str = Field(
+        default="",
+        description="Fingerprint of `spec.model` when the revision was pinned; while it is the same, the pin holds.",
+    )
 
 
 class MemoryEstimate(StatusRecord):
-    weights: str
-    kv_cache: str
-    compute: str
-    overhead: str
-    total: str
+    weights: str = Field(description="The weights.")
+    kv_cache: str = Field(description="The cache of keys and values at the full context.")
+    compute: str = Field(description="Activations and scratch buffers.")
+    overhead: str = Field(description="The engine itself.")
+    total: str = Field(description="All of it, per replica.")
 
 
 class ResolvedResources(StatusRecord):
-    accelerator: str = ""
-    count: int = 0
-    estimate: MemoryEstimate
+    accelerator: str = Field(default="", description="Product each replica runs on; empty for CPU.")
+    count: int = Field(default=0, description="Devices per replica.")
+    estimate: MemoryEstimate = Field(description="Memory one replica needs.")
 
 
 class Resolved(StatusRecord):
-    engine: ResolvedEngine
-    model: ResolvedModel
-    resources: ResolvedResources
-    revision: str
-    """Hash of the serve order that new replicas start from."""
+    engine: ResolvedEngine = Field(description="The engine and how it is started.")
+    model: ResolvedModel = Field(description="The model as its own files describe it.")
+    resources: ResolvedResources = Field(description="What one replica runs on and needs.")
+    revision: str = Field(description="Changes exactly when replicas have to be replaced.")
 
 
 class EngineVerdict(StatusRecord):
-    engine: str
-    chosen: bool
-    reason: str
-    message: str
-    would_fit: str = ""
+    engine: str = Field(description="Which engine.")
+    chosen: bool = Field(description="Whether it serves the model.")
+    reason: str = Field(description="Accepted, or why not, in one word.")
+    message: str = Field(description="Why, with the numbers.")
+    would_fit: str = Field(default="", description="What would have to change for it to fit.")
 
 
 class ProgressStatus(StatusRecord):
     """The slowest replica's long-running work."""
 
-    message: str
-    percent: int | None = None
-    eta_seconds: int | None = None
+    message: str = Field(description="What it does and how far it is.")
+    percent: int | None = Field(default=None, description="0 to 100, where the end is known.")
+    eta_seconds: int | None = Field(default=None, description="Seconds left, where they can be told.")
 
 
 class DeploymentStatus(StatusRecord):
-    observed_generation: int = 0
-    phase: str = ""
-    """A word for people, the reason of `Ready`; nothing branches on it."""
-    replicas: int = 0
-    ready_replicas: int = 0
-    updated_replicas: int = 0
-    selector: str = ""
-    resolved: Resolved | None = None
-    decision: tuple[EngineVerdict, ...] = ()
-    progress: ProgressStatus | None = None
-    conditions: tuple[Condition, ...] = ()
+    observed_generation: int = Field(default=0, description="Generation of the spec this status is about.")
+    phase: str = Field(default="", description="A word for people, the reason of `Ready`; nothing branches on it.")
+    replicas: int = Field(default=0, description="Replicas that run or start; draining ones are not counted.")
+    ready_replicas: int = Field(default=0, description="Replicas that have answered a question.")
+    updated_replicas: int = Field(default=0, description="Replicas of the newest revision.")
+    selector: str = Field(default="", description="Label selector of the replicas, for the scale subresource.")
+    resolved: Resolved | None = Field(default=None, description="Everything that was decided.")
+    decision: tuple[EngineVerdict, ...] = Field(default=(), description="What every engine said, best first.")
+    progress: ProgressStatus | None = Field(default=None, description="The slowest replica's long-running work.")
+    conditions: tuple[Condition, ...] = Field(default=(), description="What holds, what does not, and why.")

@@ -19,7 +19,6 @@ FORMATS: Final = (Format.SAFETENSORS.value, Format.GGUF.value)
 TASKS: Final = tuple(task.value for task in Task)
 VENDORS: Final = (*(vendor.value for vendor in Vendor), "cpu")
 
-SERVED_NAMES_MOST: Final = 16
 SERVED_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,252}")
 """Ids of models on hubs (`org/name:tag`) and names of objects fit; spaces and leading slashes do not."""
 OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -78,9 +77,6 @@ def _source(path: FieldPath, source: str) -> Iterator[FieldProblem]:
 
 def _served_names(spec: DeploymentSpec) -> Iterator[FieldProblem]:
     at = ("spec", "servedNames")
-    if len(spec.served_names) > SERVED_NAMES_MOST:
-        message = f"has more than {SERVED_NAMES_MOST} names."
-        yield FieldProblem(path=at, message=message, value=str(len(spec.served_names)))
     for position, name in enumerate(spec.served_names):
         if name in spec.served_names[:position]:
             yield FieldProblem(path=(*at, position), message="stands there twice; remove one.", value=name)

@@ -12,9 +12,12 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _SCALARS: Final = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
 DEEPEST: Final = 64
 """No object of ours nests deeper than 8; what does is a mistake or an attack on the stack."""
+MOST_VALUES: Final = 100_000
+"""Aliases can make a short text mean a very long one."""
 LARGEST_CHARACTERS: Final = 4 * 1024 * 1024
 """etcd takes objects of 1.5 MiB; a file may hold a few."""
 
@@ -90,8 +93,13 @@ class _Reader:
         self._loader = loader
         self._document = document
         self._above: list[int] = []
+        self._left = MOST_VALUES
 
     def read(self, node: yaml.Node, path: FieldPath) -> Value:
+        self._left -= 1
+        if self._left <= 0:
+            self._too_much(node)
+            return None
         self._document.values[path] = _place(node.start_mark)
         if id(node) in self._above or len(self._above) >= DEEPEST:
             self._flaw(node, path, "is nested too deeply, or leads into itself.")
@@ -100,6 +108,10 @@ class _Reader:
         value = self._read(node, path)
         self._above.pop()
         return value
+
+    def _too_much(self, node: yaml.Node) -> None:
+        if self._left == 0:
+            self._flaw(node, (), f"means too much: more than {MOST_VALUES} values.")
 
     def _read(self, node: yaml.Node, path: FieldPath) -> Value:
         if isinstance(node, yaml.MappingNode):
@@ -132,8 +144,8 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, path: FieldPath) -> Value:
         if node.tag not in _SCALARS:
-            # Dates and such: the text, as JSON would have it.
-            if not node.tag.startswith("tag:yaml.org,2002:"):
+            # A date is text here, as it is in JSON.
+            if node.tag != _TIMESTAMP:
                 self._flaw(node, path, f"has the tag {node.tag}, which means nothing here; remove it.")
             return str(node.value)
         try:
