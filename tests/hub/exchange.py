@@ -58,6 +58,7 @@ class Answer:
 
 Route = Callable[[Request], Answer]
 TakeFault = Callable[[str], Fault | None]
+OnSent = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,12 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, name: str, route: Route, take_fault: TakeFault, log: list[Request]) -> None:
+    def __init__(self, name: str, route: Route, take_fault: TakeFault, log: list[Request], on_sent: OnSent) -> None:
         self.name = name
         self.route = route
         self.take_fault = take_fault
         self.log = log
+        self.on_sent = on_sent
         # Filled by `get_request`, emptied by `shutdown_request`: what is open now.
         self.connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), Handler)
@@ -157,6 +159,7 @@ class Handler(BaseHTTPRequestHandler):
             part = body[start : start + SEND_BYTES]
             # Counted first: whoever has received it must find it counted.
             request.sent_bytes += len(part)
+            self.server.on_sent()
             self.wfile.write(part)
 
 

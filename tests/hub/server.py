@@ -6,7 +6,7 @@ with Hub() as hub:
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -30,8 +30,9 @@ class Hub:
         self._tokens: set[str] = set()
         self._plain: dict[str, StoredFile] = {}
         self._links = SignedLinks()
-        self._hub = Listener("hub", self._route, self.faults.take, self.requests)
-        self._cdn = Listener("cdn", self._links.answer, self.faults.take, self.requests)
+        self._sent = threading.Condition()
+        self._hub = Listener("hub", self._route, self.faults.take, self.requests, self._told)
+        self._cdn = Listener("cdn", self._links.answer, self.faults.take, self.requests, self._told)
         self._links.url = self._cdn.url
         self._apis = (
             ModelScopeApi(self._models, self._tokens, self._links),
@@ -82,6 +83,15 @@ class Hub:
         """Bytes of files and documents, not of refusals, sent where path or query contain `match`."""
         return sum(request.sent_bytes for request in self.asked(match) if request.status < 300)
 
+    def wait_until_sent(self, sent_bytes: int, give_up: Callable[[], bool]) -> bool:
+        """True as soon as so many bytes have left; False once `give_up`, asked every few moments, says so."""
+        with self._sent:
+            while self.sent_bytes() < sent_bytes:
+                if give_up():
+                    return False
+                self._sent.wait(0.02)
+        return True
+
     def asked(self, match: str = "") -> list[Request]:
         return [request for request in list(self.requests) if match in request.target]
 
@@ -104,6 +114,10 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _told(self) -> None:
+        with self._sent:
+            self._sent.notify_all()
 
     def _route(self, request: Request) -> Answer:
         if request.path in self._plain:

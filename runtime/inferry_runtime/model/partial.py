@@ -53,4 +53,6 @@ class Partial:
 
 def arrived_bytes(layout: Layout, file_key: str) -> int:
     """How much of a file some process has on disk; its lock is not needed."""
+    if not layout.data(file_key).exists():
+        return 0
     return covered(read_journal(layout.journal(file_key)))
