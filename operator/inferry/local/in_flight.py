@@ -27,8 +27,7 @@ class InFlight:
     def of(self, replica: Replica) -> int | None:
         """None when the gateway has not said."""
         endpoint = endpoint_id(replica)
-        version = self._publisher.version_of(endpoint)
-        if self._state is None or version is None or self._state.snapshot_version < version:
+        if self._state is None or self._state.snapshot_version < self._publisher.version_of(endpoint):
             return None
         return self._state.in_flight.get(endpoint, 0)
 

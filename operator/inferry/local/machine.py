@@ -6,7 +6,7 @@ Everybody only says that something changed; whoever is told looks for himself.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from inferry.local.gateway_process import GatewayProcess
 from inferry.local.in_flight import InFlight
 from inferry.local.keeper import ObjectKeeper, key_of
 from inferry.local.publisher import SnapshotPublisher
-from inferry.local.replicas import Replicas
+from inferry.local.replicas import Found, Replicas
 from inferry.local.snapshot import Part
 from inferry.local.supervisor import Workshop
 from inferry.local.world import LocalWorld, name_conflicts
@@ -49,7 +49,7 @@ class Machine:
         group: asyncio.TaskGroup,
     ) -> None:
         self.home = workshop.home
-        self._gateway = gateway
+        self.gateway = gateway
         self._publisher = publisher
         self._keeper = ObjectKeeper(workshop.home)
         self._in_flight = InFlight(gateway, publisher)
@@ -63,12 +63,11 @@ class Machine:
             environment=workshop.environment,
             reported=self._differs.set,
         )
-        self._controller = Controller(world, partial(decide, catalog=catalog))
+        self._controller = Controller(world, partial(decide, catalog=catalog), validate=world.problems)
 
-    async def open(self) -> None:
+    async def open(self, left: Sequence[Found]) -> None:
         """Know everything that is there before anything about it is said to the gateway. Raises OSError."""
-        spared = () if self._gateway.process is None else (self._gateway.process,)
-        await self.replicas.take_over(spared=spared)
+        await self.replicas.take_over(left)
         self._look_at_objects()
         for key in self.replicas.deployments() | self._keeper.recorded():
             self._controller.add(key)
@@ -81,7 +80,7 @@ class Machine:
             self._watch_objects(),
             self._publish(),
             self._rotate_logs(),
-            self._gateway.keep(self._in_flight.look_now),
+            self.gateway.keep(self._in_flight.look_now),
             self._in_flight.watch(self._draining, self._look_at_draining),
         )
 

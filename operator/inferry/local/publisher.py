@@ -34,9 +34,10 @@ class SnapshotPublisher:
         self._write()
         return True
 
-    def version_of(self, endpoint: str) -> int | None:
-        """The first version that says of the endpoint what is said now; None when nothing is."""
-        return self._changed_in.get(endpoint)
+    def version_of(self, endpoint: str) -> int:
+        """The first version that says of the endpoint what is said now; the current one for an endpoint that is not
+        in it any more, or never was."""
+        return self._changed_in.get(endpoint, self.current.version)
 
     def _note(self, new: Snapshot, before: Snapshot | None = None) -> None:
         old_states = _states(before) if before else {}

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from inferry.control.world import Key
 from inferry.local import proc, processes, records
@@ -40,6 +40,9 @@ def least_used(count: int, given: Collection[tuple[int, ...]], devices: int) -> 
     return tuple(sorted(sorted(range(devices), key=lambda index: (used[index], index))[:count]))
 
 
+Found = tuple[ReplicaFolder, ReplicaRecord, ServeOrder]
+
+
 class Replicas:
     """`_supervisors` holds every replica that exists, by name; one is taken out when nothing of it is left."""
 
@@ -50,13 +53,9 @@ class Replicas:
         self._supervisors: dict[str, Supervisor] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def take_over(self, *, spared: Collection[ProcessIdentity]) -> None:
-        """Find what an earlier owner left: living processes go on, everything else of it but `spared` is ended."""
-        found = [self._found(folder) for folder in records.folders(self._workshop.home.replicas)]
-        known = [replica for replica in found if replica is not None]
-        ours = {record.run.process for _, record, _ in known if record.run is not None}
-        await end_strangers(self._workshop.home, spared={*ours, *spared})
-        for folder, record, order in known:
+    async def take_over(self, left: Sequence[Found]) -> None:
+        """Go on with what an earlier owner left; returns when it is known which of them answer."""
+        for folder, record, order in left:
             if record.run is not None and not processes.is_alive(record.run.process):
                 await records.sweep_run(record.run)
             self._supervise(folder, record, order)
@@ -147,16 +146,23 @@ class Replicas:
     def _replica_changed(self, name: str) -> None:
         self._changed(Key(NAMESPACE, self._supervisors[name].record.deployment))
 
-    def _found(self, folder: ReplicaFolder) -> tuple[ReplicaFolder, ReplicaRecord, ServeOrder] | None:
-        try:
-            record, order = records.read(folder)
-        except RecordError as error:
-            moved = set_aside(self._workshop.home, folder.root)
-            logger.warning(
-                "replica set aside", extra={"replica": folder.root.name, "moved_to": str(moved), "reason": str(error)}
-            )
-            return None
-        return folder, record, order
+
+def left_by_earlier_owner(home: Home) -> tuple[Found, ...]:
+    """Every replica with a readable record; the others are set aside."""
+    found = (_found(home, folder) for folder in records.folders(home.replicas))
+    return tuple(replica for replica in found if replica is not None)
+
+
+def _found(home: Home, folder: ReplicaFolder) -> Found | None:
+    try:
+        record, order = records.read(folder)
+    except RecordError as error:
+        moved = set_aside(home, folder.root)
+        logger.warning(
+            "replica set aside", extra={"replica": folder.root.name, "moved_to": str(moved), "reason": str(error)}
+        )
+        return None
+    return folder, record, order
 
 
 async def end_strangers(home: Home, *, spared: Collection[ProcessIdentity]) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from inferry.local.environments import EnvironmentStore
 from inferry.local.gateway_process import GatewayProcess
 from inferry.local.home import Home
 from inferry.local.machine import Machine
+from inferry.local.processes import ProcessIdentity
 from inferry.local.publisher import SnapshotPublisher
-from inferry.local.replicas import end_strangers
+from inferry.local.replicas import Found, end_strangers, left_by_earlier_owner
 from inferry.local.restarts import RestartPolicy
 from inferry.local.supervisor import Workshop
 
@@ -74,6 +75,8 @@ async def run_local(
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         gateway = GatewayProcess(home, options.host, options.port, options.environment)
         await gateway.take_over()
+        left = left_by_earlier_owner(home)
+        await end_strangers(home, spared=_spared(gateway, left))
         publisher = SnapshotPublisher(home)
         gateway.launch()
 
@@ -87,7 +90,7 @@ async def run_local(
             catalog = load_catalog(*options.catalog_overrides)
             async with asyncio.TaskGroup() as group:
                 machine = Machine(workshop, gateway, publisher, catalog, group)
-                await _run(machine, gateway, signals, up)
+                await _run(machine, left, signals, up)
         except ExceptionGroup as errors:
             raise _cause(errors) from errors
         finally:
@@ -95,24 +98,29 @@ async def run_local(
             await end_strangers(home, spared=())
 
 
-async def _run(machine: Machine, gateway: GatewayProcess, signals: _Signals, up: Callable[[], None]) -> None:
+def _spared(gateway: GatewayProcess, left: Sequence[Found]) -> tuple[ProcessIdentity, ...]:
+    runs = (record.run.process for _, record, _ in left if record.run is not None)
+    return (*runs, gateway.process) if gateway.process is not None else tuple(runs)
+
+
+async def _run(machine: Machine, left: Sequence[Found], signals: _Signals, up: Callable[[], None]) -> None:
     async with asyncio.TaskGroup() as group:
         insisting = group.create_task(_insist(signals, machine.home))
-        await _unless_stopped(signals, _start(machine, gateway))
+        await _unless_stopped(signals, _start(machine, left))
         loops = [] if signals.stop.is_set() else [group.create_task(loop) for loop in machine.loops()]
         if loops:
             up()
         await signals.stop.wait()
         for loop in loops:
             loop.cancel()
-        await gateway.stop()
+        await machine.gateway.stop()
         await machine.replicas.remove_all()
         insisting.cancel()
 
 
-async def _start(machine: Machine, gateway: GatewayProcess) -> None:
-    await machine.open()
-    await gateway.answering()
+async def _start(machine: Machine, left: Sequence[Found]) -> None:
+    await machine.open(left)
+    await machine.gateway.answering()
 
 
 async def _unless_stopped(signals: _Signals, work: Coroutine[None, None, None]) -> None:

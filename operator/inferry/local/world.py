@@ -10,6 +10,7 @@ from inferry.api.reasons import Reason
 from inferry.api.status import DeploymentStatus
 from inferry.catalog.catalog import Catalog
 from inferry.control.errors import WorldError
+from inferry.control.reconcile import spec_problems
 from inferry.control.world import Key
 from inferry.local import hardware
 from inferry.local.accept import holders
@@ -90,9 +91,10 @@ class LocalWorld:
     async def forget(self, key: Key) -> None:
         self._keeper.forget(key)
 
-    def conflicts(self, deployment: ModelDeployment) -> tuple[FieldProblem, ...]:
-        """What is wrong with it beside the other deployments of this machine."""
-        return name_conflicts(deployment, holders(self._keeper.all()))
+    def problems(self, deployment: ModelDeployment) -> tuple[tuple[str, str], ...]:
+        """What is wrong with it by itself, and beside the other deployments of this machine: reason and sentence."""
+        conflicts = name_conflicts(deployment, holders(self._keeper.all()))
+        return (*spec_problems(deployment), *((problem.reason, problem.sentence()) for problem in conflicts))
 
     async def _create_missing(self, key: Key, target: RevisionTarget) -> None:
         standing = [one for one in self._replicas.of(key) if one.revision == target.revision and _stands(one)]
