@@ -36,8 +36,8 @@ class ChunkWalker:
 
     @property
     def between_chunks(self) -> bool:
-        """Another chunk could be put in here."""
-        return not (self._left or self._after_payload or self._held or self._in_trailer or self.done)
+        """Another chunk could follow what was relayed: a size line that is held back was not."""
+        return not (self._left or self._after_payload or self.done)
 
     def take_payload(self) -> bytes:
         """Payload seen since the last call. Needs `collect`."""

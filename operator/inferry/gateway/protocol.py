@@ -164,7 +164,7 @@ class ClientConnection(HttpToolsProtocol):
                 self._keep_for_later(data)
         except Refusal as refusal:
             self._refuse(refusal)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._refuse(_cause(error))
         except ChunkError as error:
             self._refuse(Refusal(errors.BAD_FRAMING, f"The chunked body is malformed: {error}."))
@@ -421,7 +421,7 @@ class ClientConnection(HttpToolsProtocol):
         self.finished(self.cycle.keep_alive)
 
 
-def _cause(error: httptools.HttpParserError) -> Refusal:
+def _cause(error: Exception) -> Refusal:
     """Refusals raised in the parser's callbacks come out wrapped."""
     inner = error.__context__
     if isinstance(inner, Refusal):

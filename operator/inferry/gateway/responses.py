@@ -86,7 +86,7 @@ def _read(raw: bytes) -> ResponseHead:
     parser = httptools.HttpResponseParser(collector)
     try:
         parser.feed_data(raw)
-    except httptools.HttpParserError as error:
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise BadResponse(f"not an HTTP response: {error}") from error
     version = parser.get_http_version()
     if not collector.complete or version not in ("1.1", "1.0"):
