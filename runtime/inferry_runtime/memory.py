@@ -76,6 +76,13 @@ def kv_cache_bytes(facts: ModelFacts, shape: CacheShape) -> int:
     return shape.sequences * round(_attention_bytes(facts.attention, shape) + _state_bytes(facts, shape))
 
 
+def forgetful_bytes(facts: ModelFacts, shape: CacheShape) -> int:
+    """The part of the cache that loses the past, windows and states: what a checkpoint has to keep to go back."""
+    attention = facts.attention
+    windows = _bytes_per_position(attention, shape) * _window_positions(attention, shape) if attention else 0.0
+    return shape.sequences * round(windows + _state_bytes(facts, shape))
+
+
 def weights_bytes(facts: ModelFacts) -> int:
     """Bytes of all weight files and of the largest projector; an engine loads one projector."""
     return facts.weight_bytes + max((file.size_bytes for file in facts.projectors), default=0)
@@ -87,17 +94,22 @@ def _attention_bytes(attention: Attention | None, shape: CacheShape) -> float:
     if attention.latent_length is not None:
         # A latent has no heads to divide, so every tensor-parallel device keeps all of it.
         return attention.latent_length * shape.key_bytes * attention.layers * shape.tokens * shape.splits
+    return _bytes_per_position(attention, shape) * _positions(attention, shape)
+
+
+def _bytes_per_position(attention: Attention, shape: CacheShape) -> float:
     per_head = attention.key_length * shape.key_bytes + attention.value_length * shape.value_bytes
-    return per_head * _mean_kv_heads(attention, shape.splits) * _positions(attention, shape)
+    return per_head * _mean_kv_heads(attention, shape.splits)
 
 
 def _positions(attention: Attention, shape: CacheShape) -> int:
     """Cached positions, summed over all attention layers."""
-    window = attention.sliding_window
-    if window is None:
-        return attention.layers * shape.tokens
-    kept = min(window + shape.window_slack, shape.tokens)
-    return (attention.layers - attention.sliding_layers) * shape.tokens + attention.sliding_layers * kept
+    return (attention.layers - attention.sliding_layers) * shape.tokens + _window_positions(attention, shape)
+
+
+def _window_positions(attention: Attention, shape: CacheShape) -> int:
+    window = shape.tokens if attention.sliding_window is None else attention.sliding_window + shape.window_slack
+    return attention.sliding_layers * min(window, shape.tokens)
 
 
 def _mean_kv_heads(attention: Attention, splits: int) -> float:

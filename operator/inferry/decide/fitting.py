@@ -98,7 +98,7 @@ class Fitting:
         """How the context came about, as a sentence; "" when nothing has to be said."""
         trained, wanted, got = self.facts.context_length, self.wanted_context, settled.context_length
         if trained is not None and got > trained:
-            return f"The context is longer than the {trained} tokens the model was trained for."
+            return f"The model was trained for {trained} tokens; engines may refuse or cut what is longer."
         if got < wanted:
             return f"The context is reduced from {wanted} to {got} tokens to fit."
         if self.spec.engine.context_length is None and trained is not None and trained > got == wanted:
