@@ -66,6 +66,30 @@ LLAMACPP = {
     ),
 }
 
+TRANSFORMERS = {
+    "an option is unknown, and the known ones sound like other causes": (
+        'transformers_server: error: unknown argument "dtypo"; known are dtype, quantization, trust_remote_code',
+        "UnknownEngineArgument",
+    ),
+    "it wants to run the repository's code": (
+        "ValueError: The repository x contains custom code, please pass the argument `trust_remote_code=True`",
+        "UnknownArchitecture",
+    ),
+    "the header of the weights is cut off": (
+        "safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata",
+        "ChecksumOrPartialDownload",
+    ),
+    "the GPU is too small": (
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 1 GiB",
+        "WeightsDoNotFit",
+    ),
+    "the disk is full": ("OSError: [Errno 28] No space left on device", "DiskFull"),
+    "the quantizer is missing": (
+        "ImportError: Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U bitsandbytes`",
+        "QuantizerPackageMissing",
+    ),
+}
+
 NOISE = (
     "0.00.001.983 W srv          init: security: no API key is set and CORS allows all origins",
     "0.00.006.593 W load: special_eos_id is not in special_eog_ids - the tokenizer config may be incorrect",
@@ -86,6 +110,12 @@ def test_the_line_that_names_the_cause_wins_over_those_that_wrap_it(line: str, r
     assert failure.hint
     assert failure.retryable is (reason not in FINAL_REASONS)
     assert failure.log_tail[-1] == WRAPPERS[-1]
+
+
+@pytest.mark.parametrize(("line", "reason"), TRANSFORMERS.values(), ids=TRANSFORMERS.keys())
+def test_the_line_under_a_traceback_names_the_cause(line: str, reason: str) -> None:
+    lines = ("Traceback (most recent call last):", '  File "serve.py", line 7, in main', line)
+    assert of_engine(EngineEnd(status=1, lines=lines, was_ready=False), signatures_of("transformers")).reason == reason
 
 
 def test_lines_of_a_healthy_start_name_no_cause() -> None:
