@@ -67,7 +67,8 @@ def roll_up(findings: Sequence[Finding]) -> Finding:
         if type_ in found and _blocks(found[type_], available):
             return _ready(found[type_].status, found[type_])
     if available.status == "True":
-        return Finding(type=ConditionType.READY, status="True", reason=Reason.READY.value, message=available.message)
+        message = f"{available.message}{_obstacle(found.get(ConditionType.PROGRESSING))}"
+        return Finding(type=ConditionType.READY, status="True", reason=Reason.READY.value, message=message)
     return _ready("True" if available.reason == Reason.SCALED_TO_ZERO else "False", available)
 
 
@@ -75,6 +76,13 @@ def _blocks(finding: Finding, available: Finding) -> bool:
     if finding.status == "True":
         return False
     return not (available.status == "True" and meaning_of(finding.reason).heals)
+
+
+def _obstacle(progressing: Finding | None) -> str:
+    """What keeps the rest from coming up, for those who look at Ready alone."""
+    if progressing is None or progressing.status != "False" or progressing.reason == Reason.COMPLETE:
+        return ""
+    return f" {progressing.message}"
 
 
 def _ready(status: Truth, cause: Finding) -> Finding:

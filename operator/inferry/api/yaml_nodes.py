@@ -138,7 +138,7 @@ class _Reader:
                 self._flaw(key, path, "has a name that is not a word.")
             elif key.value in seen:
                 message = f"stands there twice, first in line {seen[key.value].line}; remove one."
-                self._flaw(key, (*path, key.value), message)
+                self._document.flaws.append(Flaw(_place(key.start_mark), (*path, key.value), message))
             else:
                 seen[key.value] = _place(key.start_mark)
 

@@ -22,7 +22,7 @@ WORKERS: Final = 8
 """The only limit on what happens at the same time. Reconciling is short; workers wait for the world's writes."""
 
 RESYNC_SECONDS: Final = 600.0
-"""A deployment nothing happens to is looked at this often all the same: the net under every lost event."""
+"""A deployment nothing happens to is looked at at least this often all the same: the net under every lost event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class Controller:
                 self._queue.add_after(key, self._resync_seconds())
 
     def _resync_seconds(self) -> float:
-        return RESYNC_SECONDS * (1.0 + self._random())
+        return RESYNC_SECONDS * (1.0 - self._random() / 2)
 
     def _count(self, outcome: Outcome, seconds: float) -> None:
         before = self._statistics

@@ -165,8 +165,7 @@ def _progressing(now: Situation) -> Finding:
             about, "False", Reason.WAITING, "Nothing moves until the spec, the model and the engine are settled."
         )
     if now.failure is not None:
-        keeps = f" {len(now.old)} replicas of the revision before keep answering." if now.old else ""
-        return _finding(about, "False", now.failure.reason, _failed(now.failure) + keeps)
+        return _finding(about, "False", now.failure.reason, _failed(now.failure) + _kept(now))
     if now.old and now.desired:
         ready = sum(replica.ready for replica in now.new)
         return _finding(
@@ -179,6 +178,14 @@ def _progressing(now: Situation) -> Finding:
     if now.leaving or len(now.new) > now.desired:
         return _finding(about, "True", Reason.DRAINING)
     return _finding(about, "False", Reason.COMPLETE)
+
+
+def _kept(now: Situation) -> str:
+    answering = sum(replica.ready for replica in now.old)
+    if answering == 0:
+        return ""
+    who = "1 replica" if answering == 1 else f"{answering} replicas"
+    return f" {who} of the revision before {'keeps' if answering == 1 else 'keep'} answering."
 
 
 def _at_rest(now: Situation) -> Reason:

@@ -141,7 +141,7 @@ WRONG = {
     ),
     "a field that stands there twice": (
         spec(MODEL + "  replicas: 1\n  replicas: 2\n"),
-        ['x.yaml:7:3: spec.replicas "replicas" stands there twice, first in line 6; remove one.'],
+        ["x.yaml:7:3: spec.replicas stands there twice, first in line 6; remove one."],
     ),
     "a tab": (
         spec("\tmodel: 1\n"),

@@ -210,6 +210,14 @@ def test_a_failure_without_a_hint_gets_the_next_action_of_its_reason():
     assert Reason.WEIGHTS_DO_NOT_FIT.meaning.next_action in waiting(status)[1]
 
 
+def test_ready_tells_of_a_rollout_that_does_not_come_up():
+    failure = a_failure("WeightsDoNotFit", message="It needs 9 GiB.", restarts=0, retry_at=None)
+    new = a_replica("a", revision(), ready=False, phase=Phase.BACKING_OFF, failure=failure)
+    ready = condition(look(new, a_replica("b", "old")).status.conditions, ConditionType.READY)
+    assert ready.message.startswith("1 of 1 replicas answer. It needs 9 GiB.")
+    assert ready.message.endswith("1 replica of the revision before keeps answering.")
+
+
 def test_nothing_waits_while_a_replica_answers():
     assert waiting(look(a_replica("a", revision())).status) == ("", "")
 
