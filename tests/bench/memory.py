@@ -30,6 +30,10 @@ from inferry_runtime.order import EngineOrder, ModelOrder, Probe, ServeOrder
 
 PARROT = Path(__file__).parents[2] / "examples" / "models" / "parrot"
 CONTEXTS = (512, 2048, 8192)
+COLUMNS = (
+    *("engine", "context", "weights", "KV cache", "compute", "engine itself"),
+    *("estimate", "measured peak", "estimate / measured"),
+)
 START_SECONDS = 300.0
 
 
@@ -46,9 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", type=Path, default=Path.home() / ".inferry" / "envs")
     store = EnvironmentStore(parser.parse_args().environments)
-    columns = ("engine", "context", "weights", "KV cache", "compute", "engine itself", "estimate", "measured peak", "ratio")
-    print(f"| {' | '.join(columns)} |
-|{'---|' * len(columns)}")
+    print(f"| {' | '.join(COLUMNS)} |")
+    print(f"|{'---|' * len(COLUMNS)}")
     for name, folder in (("llamacpp", "gguf"), ("transformers", "safetensors")):
         release = load_catalog().release(name)
         python = asyncio.run(store.ensure(name, release.version, "cpu", lambda _: None))
