@@ -32,7 +32,7 @@ class Wheel:
         self._slots: list[list[Expiring]] = [[] for _ in range(SLOTS)]
 
     def arm(self, item: Expiring, seconds: float) -> None:
-        """Replaces the item's deadline. Fires between `seconds` and one tick later."""
+        """Replaces the item's deadline. Fires between `seconds` and two ticks later."""
         due = self.tick + ticks(seconds)
         item.due = due
         if item.filed == NEVER or due < item.filed:
