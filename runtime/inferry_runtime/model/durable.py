@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 def write_whole(path: Path, content: bytes) -> None:
     """Replaces `path`; readers see the old or the new content, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{id(content):x}.tmp")
+    temporary = path.with_name(f"{path.name}.{unique_suffix()}")
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -35,6 +36,11 @@ def move(source: Path, target: Path) -> None:
     os.replace(source, target)
     sync_folder(target.parent)
     sync_folder(source.parent)
+
+
+def unique_suffix() -> str:
+    """For temporary names. Random: in containers that share a folder everyone is process 1."""
+    return f"{secrets.token_hex(8)}.tmp"
 
 
 def sync_folder(folder: Path) -> None:

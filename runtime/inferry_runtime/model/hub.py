@@ -18,7 +18,7 @@ from inferry_runtime.model.errors import (
 from inferry_runtime.model.http_bytes import HttpBytes
 from inferry_runtime.model.listing import Access, ListedFile
 from inferry_runtime.model.retry import Retry, Transient
-from inferry_runtime.model.source import HuggingFace
+from inferry_runtime.model.source import HuggingFace, is_commit
 from inferry_runtime.model.transport import TRANSIENT_STATUS, Refusal, Transport, explain_web
 
 if TYPE_CHECKING:
@@ -157,11 +157,6 @@ class HubRepository:
             return explained
         wait = headers.get("retry-after", "")
         return Transient(explained, retry_after=float(wait) if wait.isdecimal() else None)
-
-
-def is_commit(revision: str) -> bool:
-    """Forty hexadecimal digits: it cannot move."""
-    return len(revision) == 40 and not set(revision) - set("0123456789abcdef")
 
 
 def explain_hub(source: HuggingFace, revision: str, refusal: Refusal) -> ModelError:

@@ -11,7 +11,7 @@ from inferry_runtime.model.errors import MalformedFile, ModelError, ModelNotFoun
 from inferry_runtime.model.http_bytes import HttpBytes
 from inferry_runtime.model.listing import Access, ListedFile
 from inferry_runtime.model.retry import Retry
-from inferry_runtime.model.source import ModelScope
+from inferry_runtime.model.source import ModelScope, is_commit
 from inferry_runtime.model.transport import Refusal, Transport, explain_web
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -23,14 +23,14 @@ DEFAULT_REVISION = "master"
 class _File(msgspec.Struct, frozen=True, rename="pascal"):
     path: str
     type: str
-    size: int = 0
-    sha256: str = ""
-    revision: str = ""
-    committed_date: int = 0
+    size: int | None = None
+    sha256: str | None = None
+    revision: str | None = None
+    committed_date: int | None = None
 
 
 class _Committer(msgspec.Struct, frozen=True, rename="pascal"):
-    id: str = ""
+    id: str | None = None
 
 
 class _Files(msgspec.Struct, frozen=True, rename="pascal"):
@@ -41,11 +41,11 @@ class _Files(msgspec.Struct, frozen=True, rename="pascal"):
 class _FilesAnswer(msgspec.Struct, frozen=True, rename="pascal"):
     code: int
     data: _Files | None = None
-    message: str = ""
+    message: str | None = None
 
 
 class _Model(msgspec.Struct, frozen=True, rename="pascal"):
-    license: str = ""
+    license: str | None = None
 
 
 class _ModelAnswer(msgspec.Struct, frozen=True, rename="pascal"):
@@ -91,20 +91,21 @@ class ModelScopeRepository:
     @property
     def revision(self) -> str:
         """The newest commit that touched a file: the branch's own is not always told. Raises ModelError."""
-        if _is_commit(self._asked_revision):
+        if is_commit(self._asked_revision):
             return self._asked_revision
         listing = self._listing
-        told = listing.latest_committer.id if listing.latest_committer else ""
-        newest = max((file for file in listing.files or ()), key=lambda file: file.committed_date, default=None)
-        commit = told if _is_commit(told) else newest.revision if newest else ""
-        if not _is_commit(commit):
-            raise MalformedFile(f"{self._source} does not say which commit it is at", hint="name one with @commit")
-        return commit
+        newest = sorted(listing.files or (), key=lambda file: file.committed_date or 0, reverse=True)
+        told = [listing.latest_committer.id if listing.latest_committer else None, *(file.revision for file in newest)]
+        # No older file's commit: it would not have the newest file.
+        for commit in told[:2]:
+            if commit and is_commit(commit):
+                return commit
+        raise MalformedFile(f"{self._source} does not say which commit it is at", hint="name one with @commit")
 
     @property
     def license(self) -> str:
         answer = self._decoded(self._api(""), _ModelAnswer)
-        return answer.data.license if answer.data else ""
+        return (answer.data.license if answer.data else None) or ""
 
     def files(self) -> tuple[ListedFile, ...]:
         return tuple(sorted(self._files.values(), key=lambda file: file.path))
@@ -120,7 +121,7 @@ class ModelScopeRepository:
     @cached_property
     def _files(self) -> dict[str, ListedFile]:
         return {
-            file.path: ListedFile(path=file.path, size_bytes=file.size, sha256=file.sha256.lower() or None)
+            file.path: ListedFile(path=file.path, size_bytes=file.size or 0, sha256=(file.sha256 or "").lower() or None)
             for file in self._listing.files or ()
             if file.type != "tree"
         }
@@ -128,7 +129,7 @@ class ModelScopeRepository:
     @cached_property
     def _listing(self) -> _Files:
         revision = self._asked_revision or DEFAULT_REVISION
-        if not _is_commit(revision):
+        if not is_commit(revision):
             self._check_revision(revision)
         query = urlencode({"Revision": revision, "Recursive": "True"})
         answer = self._decoded(self._api(f"/repo/files?{query}"), _FilesAnswer)
@@ -172,7 +173,3 @@ def _explain(source: ModelScope, refusal: Refusal) -> ModelError:
             return ModelNotFound(f"{source} does not exist, or is private", hint="check the spelling; give a token")
         case _:
             return explain_web(refusal)
-
-
-def _is_commit(revision: str) -> bool:
-    return len(revision) == 40 and not set(revision) - set("0123456789abcdef")

@@ -131,6 +131,11 @@ def revision_of(source: Source) -> str:
     return source.revision if isinstance(source, HuggingFace | ModelScope) else ""
 
 
+def is_commit(revision: str) -> bool:
+    """Forty hexadecimal digits: it cannot move."""
+    return len(revision) == 40 and not set(revision) - set("0123456789abcdef")
+
+
 def _of_scheme(scheme: str, rest: str, text: str) -> Source:
     match scheme:
         case "hf":

@@ -83,8 +83,10 @@ class Store:
 
     @contextmanager
     def hold(self, order: ModelOrder) -> Iterator[None]:
-        """While inside, no process evicts or removes this model. A running replica holds its own."""
-        with lock(self._layout.lock(revision_key(order).lock_name), shared=True):
+        """While inside, no process evicts or removes this model. A running replica holds its own. Raises ModelError."""
+        with disk_errors_explained(self.root, 0):
+            held = lock(self._layout.lock(revision_key(order).lock_name), shared=True)
+        with held:
             yield
 
     def cached(self) -> tuple[CachedModel, ...]:

@@ -98,11 +98,13 @@ class Transport:
         origin: str,
         retry: Retry,
         explain: Explain = explain_web,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         self._secrets = dict(secrets)
         self._origin = _origin(origin)
         self._retry = retry
         self._explain = explain
+        self._read_seconds = read_seconds
         # By scheme, made when first needed: loading certificates costs more than a small fetch.
         self._clients: dict[str, httpx2.Client] = {}
         self._making = threading.Lock()
@@ -249,7 +251,7 @@ class Transport:
     def _client(self, scheme: str) -> "httpx2.Client":
         with self._making:
             if scheme not in self._clients:
-                self._clients[scheme] = _client(verify=scheme != "http")
+                self._clients[scheme] = _client(verify=scheme != "http", read_seconds=self._read_seconds)
             return self._clients[scheme]
 
     def _hops(self, method: str, url: str, headers: Mapping[str, str]) -> "httpx2.Response":
@@ -269,12 +271,12 @@ class Transport:
         raise HubUnreachable(f"{bare(url)} redirects without end", hint="check the mirror")
 
 
-def _client(*, verify: bool) -> "httpx2.Client":
+def _client(*, verify: bool, read_seconds: float) -> "httpx2.Client":
     import httpx2
 
     return httpx2.Client(
         verify=verify,
-        timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+        timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS),
         # Compressed bytes have other offsets and other digests.
         headers={"Accept-Encoding": "identity", "User-Agent": "inferry"},
         follow_redirects=False,

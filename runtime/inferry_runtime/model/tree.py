@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from inferry_runtime.model.durable import sync_folder
+from inferry_runtime.model.durable import sync_folder, unique_suffix
 
 
 def link_tree(root: Path, targets: Mapping[str, Path], *, relative: bool) -> None:
@@ -19,7 +19,7 @@ def link_tree(root: Path, targets: Mapping[str, Path], *, relative: bool) -> Non
         link.parent.mkdir(parents=True, exist_ok=True)
         aim = os.path.relpath(target, link.parent) if relative else str(target)
         if _read(link) != aim:
-            _point(link, aim)
+            _point(link, aim, root.parent / unique_suffix())
             changed.add(link.parent)
     for folder in changed:
         sync_folder(folder)
@@ -32,8 +32,7 @@ def _read(link: Path) -> str | None:
         return None
 
 
-def _point(link: Path, aim: str) -> None:
-    temporary = link.with_name(f".{link.name[:200]}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+def _point(link: Path, aim: str, temporary: Path) -> None:
+    """Made beside the tree, so that no engine ever finds half a link in it."""
     os.symlink(aim, temporary)
     os.replace(temporary, link)

@@ -154,6 +154,21 @@ def test_a_server_that_ignores_ranges_does_not_make_us_read_the_whole_file(hub: 
     assert hub.sent_bytes() < len(big)
 
 
+def test_a_server_that_falls_silent_in_the_middle_is_asked_again_for_the_rest(hub: Hub, clock: FakeClock) -> None:
+    never = threading.Event()
+    hub.fail(Fault(match="m.gguf", times=1, gate=never))
+    url = hub.add_file("m.gguf", CONTENT)
+    transport = Transport(secrets={}, origin=url, retry=Retry(clock=clock), read_seconds=0.2)
+    source = HttpBytes(transport, url, size_bytes=len(CONTENT))
+    assert b"".join(source.chunks(0, len(CONTENT))) == CONTENT
+    assert [request.asked_range for request in hub.requests] == [
+        (0, len(CONTENT) - 1),
+        (len(CONTENT) // 2, len(CONTENT) - 1),
+    ]
+    transport.close()
+    never.set()
+
+
 def test_a_cancelled_wait_is_not_waited_out(hub: Hub, clock: FakeClock) -> None:
     hub.fail(Fault(match="m.gguf", status=500))
     url = hub.add_file("m.gguf", CONTENT)
