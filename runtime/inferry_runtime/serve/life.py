@@ -105,13 +105,16 @@ class Life:
     async def _tend(self, engine: Engine) -> int | None:
         """Exit status of an engine that ended by itself; None when it was asked to."""
         try:
-            await self._unless_stopped(unless(engine.end(), self._become_ready(engine), EngineEnded()))
+            await self._unless_stopped(self._become_ready_or_end(engine))
             return await self._unless_stopped(engine.end())
         except EngineEnded:
             return await engine.end()
         except Stopped:
             await self._drain(engine)
             return None
+
+    async def _become_ready_or_end(self, engine: Engine) -> None:
+        await unless(engine.end(), self._become_ready(engine), EngineEnded())
 
     async def _become_ready(self, engine: Engine) -> None:
         place = self._place

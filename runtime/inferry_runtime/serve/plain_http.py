@@ -52,7 +52,8 @@ async def _read_all(reader: asyncio.StreamReader) -> bytes:
 
 def _parsed(received: bytes) -> Answer:
     head, separator, body = received.partition(b"\r\n\r\n")
-    words = head.split(b" ", 2)
-    if not separator or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+    version, _, rest = head.partition(b" ")
+    status = rest[:3]
+    if not separator or not version.startswith(b"HTTP/1.") or not status.isdigit():
         raise NoAnswer("the connection was closed without an HTTP answer")
-    return Answer(status=int(words[1]), body=body)
+    return Answer(status=int(status), body=body)
