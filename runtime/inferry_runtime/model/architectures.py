@@ -40,6 +40,10 @@ class ConfigArchitectures(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """By `model_type` of config.json."""
 
     sliding_period: Mapping[str, int]
+    slides_everywhere: frozenset[str]
+    """Every layer has the window, when there is one."""
+    caches_per_layer: Mapping[str, int]
+    """Layers with several attentions in a row."""
     rotary_scale_included: frozenset[str]
     """max_position_embeddings is already the scaled length."""
     full_attention_interval: Mapping[str, int]

@@ -1,5 +1,7 @@
 """config.json -> shape of the KV cache and of the constant state."""
 
+from dataclasses import replace
+
 from inferry_runtime.model.config_layers import Layer, layers, window
 from inferry_runtime.model.facts import Attention, StateSpace
 from inferry_runtime.model.json_document import Document
@@ -18,7 +20,7 @@ def attention(config: Document) -> Attention | None:
     latent = rank + (rotary or 0) if rank else None
     nope = config.integer("qk_nope_head_dim")
     sliding = sum(kind.slides for kind in kinds)
-    return Attention(
+    found = Attention(
         layers=len(kv_heads),
         heads=heads,
         kv_heads=kv_heads[:1] if len(set(kv_heads)) == 1 else kv_heads,
@@ -28,6 +30,7 @@ def attention(config: Document) -> Attention | None:
         sliding_layers=sliding,
         latent_length=latent,
     )
+    return _with_sliding_shape(found, config) if sliding else found
 
 
 def state_space(config: Document) -> StateSpace | None:
@@ -38,15 +41,17 @@ def state_space(config: Document) -> StateSpace | None:
 
 
 def heads_of(config: Document) -> int | None:
-    return config.positive("num_attention_heads", "decoder_attention_heads", "n_head", "n_heads", "num_heads")
+    return config.positive(
+        "num_attention_heads", "decoder_attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads"
+    )
 
 
 def hidden_size(config: Document) -> int | None:
-    return config.positive("hidden_size", "d_model", "n_embd", "dim")
+    return config.positive("hidden_size", "d_model", "n_embd", "dim", "model_dim")
 
 
 def _head_length(config: Document, heads: int) -> int:
-    stated = config.positive("head_dim", "kv_channels", "attention_head_dim", "d_kv")
+    stated = config.positive("attention_head_dim", "head_dim", "kv_channels", "d_kv")
     return stated or (hidden_size(config) or 0) // heads
 
 
@@ -64,6 +69,32 @@ def _kv_heads(config: Document, kinds: tuple[Layer, ...], heads: int) -> tuple[i
     if number is None:
         number = 1 if config.flag("multi_query") else heads
     return (number,) * sum(kind.attends for kind in kinds)
+
+
+def _with_sliding_shape(found: Attention, config: Document) -> Attention:
+    """Gemma 4 names the shape of full layers apart ("global"), MiMo that of sliding ones ("swa")."""
+    wide = config.positive("global_head_dim")
+    if wide:
+        heads = config.positive("num_global_key_value_heads")
+        return replace(
+            found,
+            kv_heads=(heads,) if heads else found.kv_heads,
+            key_length=wide,
+            value_length=wide,
+            sliding_kv_heads=max(found.kv_heads),
+            sliding_key_length=found.key_length,
+            sliding_value_length=found.value_length,
+        )
+    narrow = config.positive("swa_num_key_value_heads")
+    if not narrow:
+        return found
+    length = config.positive("swa_head_dim") or found.key_length
+    return replace(
+        found,
+        sliding_kv_heads=narrow,
+        sliding_key_length=length,
+        sliding_value_length=config.positive("swa_v_head_dim") or found.value_length,
+    )
 
 
 def _blocks(config: Document, heads: int) -> tuple[int, ...]:
@@ -98,11 +129,19 @@ def _gated_delta(config: Document) -> int:
 
 
 def _kimi_delta(config: Document) -> int:
+    """Kimi Linear and its relatives: three convolutions and one square matrix per head."""
     linear = config.section("linear_attn_config")
-    if linear is None:
+    if linear is not None:
+        heads, length = linear.positive("num_heads") or 0, linear.positive("head_dim") or 0
+        kernel = (linear.positive("short_conv_kernel_size") or 4) - 1
+    elif "linear_num_heads" in config:
+        heads, length = config.positive("linear_num_heads") or 0, config.positive("linear_head_dim") or 0
+        kernel = (config.positive("linear_conv_kernel_dim") or 4) - 1
+    elif "short_conv_kernel_size" in config:
+        heads, length = heads_of(config) or 0, config.positive("head_dim") or 0
+        kernel = (config.positive("short_conv_kernel_size") or 4) - 1
+    else:
         return 0
-    heads, length = linear.positive("num_heads") or 0, linear.positive("head_dim") or 0
-    kernel = (linear.positive("short_conv_kernel_size") or 4) - 1
     return 3 * kernel * heads * length + heads * length * length
 
 

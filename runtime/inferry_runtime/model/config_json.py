@@ -10,7 +10,15 @@ from inferry_runtime.model.json_document import Document
 
 # Multimodal configurations keep the language model's numbers in one of these.
 _TEXT_SECTIONS = ("text_config", "llm_config", "language_config", "language_model_config")
-_LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
+_LENGTH_KEYS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+    "max_context_length",
+)
 # Kinds of position scaling whose factor max_position_embeddings already contains.
 _SCALED_BEFORE = frozenset({"", "default", "mrope", "llama3", "longrope", "su", "proportional"})
 _VISION_SECTIONS = ("vision_config", "visual", "vision_tower_config", "img_processor", "vit_config")
@@ -61,7 +69,7 @@ def facts(files: ConfigFiles) -> ModelFacts:
         pooling=pooling(files),
         name=config.text("_name_or_path") if not config.text("_name_or_path").startswith(("/", ".")) else "",
         remote_code=config.section("auto_map") is not None,
-        notes=(*layers(text)[1], *_task_notes(files)),
+        notes=(*layers(text)[1], *_state_notes(text), *_task_notes(files)),
     )
 
 
@@ -152,6 +160,13 @@ def _labels(config: Document) -> int:
     """How many classes a classifier tells apart; transformers' default is two."""
     named = config.section("id2label")
     return config.positive("num_labels") or (len(list(named.names())) if named else 2)
+
+
+def _state_notes(text: Document) -> tuple[str, ...]:
+    count = sum(kind.keeps_state for kind in layers(text)[0])
+    if count and config_attention.state_space(text) is None:
+        return (f"How much {count} layers without attention keep per request is not known, and not counted.",)
+    return ()
 
 
 def _task_notes(files: ConfigFiles) -> tuple[str, ...]:

@@ -59,7 +59,13 @@ _LETTERS = {"M": Layer.STATE, "*": Layer.FULL, "-": Layer.NOTHING, "E": Layer.NO
 def layer_count(config: Document) -> int | None:
     """Layers of the decoder (or of the only stack there is)."""
     count = config.positive(
-        "num_hidden_layers", "decoder_layers", "num_decoder_layers", "n_layer", "n_layers", "num_layers"
+        "num_hidden_layers",
+        "decoder_layers",
+        "num_decoder_layers",
+        "n_layer",
+        "n_layers",
+        "num_layers",
+        "num_transformer_layers",
     )
     if count is not None and count > MAX_LAYERS:
         raise config.wrong("num_hidden_layers", f"at most {MAX_LAYERS}")
@@ -68,10 +74,12 @@ def layer_count(config: Document) -> int | None:
 
 def layers(config: Document) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """One entry per layer that owns its cache, and notes on what was guessed."""
-    named, notes = _named(config)
-    kinds = named or _patterned(config)
+    kinds, notes = _named(config)
+    if not kinds:
+        kinds, notes = _patterned(config)
     shared = config.integer("num_kv_shared_layers") or 0
-    return kinds[: max(0, len(kinds) - shared)], notes
+    caches = known().config.caches_per_layer.get(config.text("model_type"), 1)
+    return kinds[: max(0, len(kinds) - shared)] * caches, notes
 
 
 def window(config: Document) -> int | None:
@@ -92,24 +100,31 @@ def _named(config: Document) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
         # A short list is a pattern that repeats (RecurrentGemma).
         wanted = max(len(names), layer_count(config) or 0)
         kinds = [_NAMED.get(name, Layer.FULL) for name in names]
+        if "attention_window_size" in config:
+            # RecurrentGemma calls its layers "attention", and all of them see a window only.
+            kinds = [Layer.SLIDING if kind is Layer.FULL else kind for kind in kinds]
         return tuple(kinds[index % len(kinds)] for index in range(wanted)), notes
     letters = config.text("hybrid_override_pattern")[:MAX_LAYERS]
     return tuple(_LETTERS.get(letter, Layer.NOTHING) for letter in letters), ()
 
 
-def _patterned(config: Document) -> tuple[Layer, ...]:
+def _patterned(config: Document) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """From the rule that a family of models goes by."""
     count, family = layer_count(config) or 0, config.text("model_type")
     if family in known().config.all_state:
-        return (Layer.STATE,) * count
+        return (Layer.STATE,) * count, ()
     if family in known().config.attention_beside_state:
-        return (Layer.FULL_AND_STATE,) * count
+        return (Layer.FULL_AND_STATE,) * count, ()
     attending = _attending(config, count)
     if attending is not None:
-        return tuple(Layer.FULL if index in attending else Layer.STATE for index in range(count))
+        return tuple(Layer.FULL if index in attending else Layer.STATE for index in range(count)), ()
     if window(config) is None:
-        return (Layer.FULL,) * count
-    return tuple(Layer.SLIDING if slides else Layer.FULL for slides in _sliding(config, count))
+        return (Layer.FULL,) * count, ()
+    slides = _sliding(config, count)
+    if slides is None:
+        note = f"Which layers of {family[:40]} see only {window(config)} tokens is not known; all are counted as full."
+        return (Layer.FULL,) * count, (note,)
+    return tuple(Layer.SLIDING if one else Layer.FULL for one in slides), ()
 
 
 def _attending(config: Document, count: int) -> frozenset[int] | None:
@@ -132,17 +147,21 @@ def _attending(config: Document, count: int) -> frozenset[int] | None:
     return None
 
 
-def _sliding(config: Document, count: int) -> tuple[bool, ...]:
-    """Which layers of a model with a window have it."""
+def _sliding(config: Document, count: int) -> tuple[bool, ...] | None:
+    """Which layers of a model with a window have it; None when nothing says so."""
+    family, rules = config.text("model_type"), known().config
     letters = config.text("sliding_window_pattern")
     if letters:
         return tuple(letters[index % len(letters)] == "L" for index in range(count))
-    if "no_rope_layers" in config:
-        rotary = config.integers("no_rope_layers")
-        return tuple(bool(rotary[index]) if index < len(rotary) else False for index in range(count))
+    for key in ("no_rope_layers", "hybrid_layer_pattern"):
+        marks = config.integers(key)
+        if marks:
+            return tuple(index < len(marks) and marks[index] == 1 for index in range(count))
     if "max_window_layers" in config:
         first = config.integer("max_window_layers") or 0
         return tuple(index >= first for index in range(count))
-    default = known().config.sliding_period.get(config.text("model_type"))
-    period = config.positive("sliding_window_pattern", "_sliding_window_pattern", "no_rope_layer_interval") or default
-    return tuple(period is None or (index + 1) % period != 0 for index in range(count))
+    named = config.positive("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
+    period = named or config.positive("no_rope_layer_interval") or rules.sliding_period.get(family)
+    if period is None:
+        return (True,) * count if family in rules.slides_everywhere else None
+    return tuple((index + 1) % period != 0 for index in range(count))

@@ -51,6 +51,10 @@ class Attention:
     sliding_window: int | None = None
     sliding_layers: int = 0
     """How many of `layers` see only `sliding_window` tokens."""
+    sliding_kv_heads: int | None = None
+    """Where sliding layers differ from the others: then `kv_heads` and the lengths above are those of full layers."""
+    sliding_key_length: int | None = None
+    sliding_value_length: int | None = None
     latent_length: int | None = None
     """MLA: kv_lora_rank + qk_rope_head_dim, cached once per layer instead of keys and values."""
 

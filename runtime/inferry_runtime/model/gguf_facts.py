@@ -29,9 +29,13 @@ def attention(keys: GgufKeys) -> Attention | None:
     cached = [index for index in range(_cached_layers(keys)) if layers.attends[index]]
     if not heads or not cached:
         return None
-    kv_heads = tuple(layers.kv_heads[index] for index in cached)
-    head_length = (keys.natural(".embedding_length") or 0) // heads
     window, slides = _sliding(keys)
+    every = tuple(layers.kv_heads[index] for index in cached)
+    full = tuple(layers.kv_heads[index] for index in cached if not slides[index]) or every
+    sliding = max((layers.kv_heads[index] for index in cached if slides[index]), default=0)
+    differs = bool(sliding) and (keys.has(".attention.key_length_swa") or {sliding} != set(full))
+    kv_heads = full if differs else every
+    head_length = (keys.natural(".embedding_length") or 0) // heads
     return Attention(
         layers=len(cached),
         heads=heads,
@@ -40,6 +44,9 @@ def attention(keys: GgufKeys) -> Attention | None:
         value_length=keys.positive(".attention.value_length") or head_length,
         sliding_window=window,
         sliding_layers=sum(slides[index] for index in cached),
+        sliding_kv_heads=sliding if differs else None,
+        sliding_key_length=keys.positive(".attention.key_length_swa") if differs else None,
+        sliding_value_length=keys.positive(".attention.value_length_swa") if differs else None,
         latent_length=_latent_length(keys),
     )
 

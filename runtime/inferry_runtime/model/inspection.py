@@ -16,7 +16,7 @@ class InspectionRequest:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     format: str = ""
-    """"safetensors", "gguf" or "" for whatever there is."""
+    """"safetensors", "gguf", "mlx", "pickle" or "" for whatever there is."""
     quantization: str = ""
     """Which quantization of a repository that holds several; "" picks a sensible one and notes it."""
     tasks: tuple[str, ...] = ()

@@ -34,12 +34,12 @@ class Document:
         return iter(self._values)
 
     def integer(self, *keys: str) -> int | None:
-        """The first of `keys` that is there, as a number between 0 and MAX_NUMBER."""
+        """The first of `keys` that is there, as a number between 0 and MAX_NUMBER; of a list per layer the largest."""
         for key in keys:
             value = self._values.get(key)
             if value is None or value == "auto":
                 continue
-            number = self._integral(key, value)
+            number = max(self.integers(key), default=None) if isinstance(value, list) else self._integral(key, value)
             if number is not None:
                 return number
         return None

@@ -43,5 +43,5 @@ class Repository(Protocol):
         ...
 
     def open(self, path: str) -> ByteSource:
-        """For reading ranges. Raises ModelError."""
+        """For reading ranges. Raises ModelError. May be called from several threads, each with its own source."""
         ...

@@ -227,3 +227,23 @@ MINIMAX_01 = {
     "num_key_value_heads": 8, "num_local_experts": 32, "num_experts_per_tok": 2, "max_position_embeddings": 10240000,
     "vocab_size": 200064,
 }  # fmt: skip
+GEMMA_4_31B = {
+    "architectures": ["Gemma4ForConditionalGeneration"], "model_type": "gemma4",
+    "text_config": {
+        "model_type": "gemma4_text", "head_dim": 256, "global_head_dim": 512, "hidden_size": 5376,
+        "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 10, "num_hidden_layers": 60,
+        "num_attention_heads": 32, "num_key_value_heads": 16, "num_global_key_value_heads": 4,
+        "num_kv_shared_layers": 0, "sliding_window": 1024, "max_position_embeddings": 262144, "vocab_size": 262144,
+    },
+    "vision_config": {"hidden_size": 1152},
+}  # fmt: skip
+OPENELM = {
+    "architectures": ["OpenELMForCausalLM"], "model_type": "openelm", "head_dim": 64, "model_dim": 1280,
+    "max_context_length": 2048, "num_kv_heads": [3, 3, 4, 5], "num_query_heads": [12, 12, 16, 20],
+    "num_transformer_layers": 4, "vocab_size": 32000,
+}  # fmt: skip
+RECURRENT_GEMMA_2B = {
+    "architectures": ["RecurrentGemmaForCausalLM"], "model_type": "recurrent_gemma", "attention_window_size": 2048,
+    "block_types": ["recurrent", "recurrent", "attention"], "conv1d_width": 4, "head_dim": 256, "hidden_size": 2560,
+    "lru_width": 2560, "num_hidden_layers": 26, "num_attention_heads": 10, "num_key_value_heads": 1, "vocab_size": 256000,
+}  # fmt: skip

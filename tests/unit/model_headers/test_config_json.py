@@ -144,6 +144,17 @@ STATE = {
         7,
         StateSpace(layers=20, state_elements=3 * 3 * 32 * 128 + 32 * 128 * 128),
     ),
+    "newer Kimi files have no section": (
+        {**configs.KIMI_LINEAR, "linear_attn_config": None, "linear_num_heads": 32, "linear_head_dim": 128}
+        | {"linear_conv_kernel_dim": 4, "layer_types": ["linear_attention"] * 20 + ["full_attention"] * 7},
+        7,
+        StateSpace(layers=20, state_elements=3 * 3 * 32 * 128 + 32 * 128 * 128),
+    ),
+    "RecurrentGemma repeats three names": (
+        configs.RECURRENT_GEMMA_2B,
+        8,
+        StateSpace(layers=18, state_elements=4 * 2560),
+    ),
     "MiniMax-01 has lightning attention": (
         configs.MINIMAX_01,
         10,
@@ -255,6 +266,42 @@ def test_layers_of_an_unknown_kind_are_noted() -> None:
     assert found.notes == ("Layers of the unknown kind holographic are counted as full attention.",)
 
 
+def test_a_window_in_an_unknown_pattern_is_not_trusted() -> None:
+    found = facts({**configs.MISTRAL_7B_V01, "model_type": "newcomer"})
+    assert found.attention == kv(32, 32, 8, 128)
+    assert found.notes == ("Which layers of newcomer see only 4096 tokens is not known; all are counted as full.",)
+
+
+def test_a_state_of_unknown_size_is_noted() -> None:
+    found = facts({**configs.LLAMA_31_8B, "layer_types": ["linear_attention", "full_attention"] * 16})
+    assert found.state_space is None
+    assert found.notes == ("How much 16 layers without attention keep per request is not known, and not counted.",)
+
+
+def test_sliding_layers_may_have_a_shape_of_their_own() -> None:
+    """Gemma 4 31B: wide heads in full layers."""
+    found = facts(configs.GEMMA_4_31B).attention
+    assert found == Attention(
+        layers=60,
+        heads=32,
+        kv_heads=(4,),
+        key_length=512,
+        value_length=512,
+        sliding_window=1024,
+        sliding_layers=50,
+        sliding_kv_heads=16,
+        sliding_key_length=256,
+        sliding_value_length=256,
+    )
+
+
+def test_numbers_that_differ_from_layer_to_layer_are_reported_at_their_largest() -> None:
+    found = facts(configs.OPENELM)
+    assert found.attention is not None
+    assert (found.attention.heads, found.attention.kv_heads, found.attention.key_length) == (20, (3, 3, 4, 5), 64)
+    assert facts({**configs.LLAMA_31_8B, "intermediate_size": [8192, 16384]}).intermediate_size == 16384
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -267,7 +314,8 @@ def test_layers_of_an_unknown_kind_are_noted() -> None:
         ({"rope_scaling": {"type": "linear", "factor": "x"}}, "rope_scaling.factor"),
         ({"num_kv_heads": [1] * 5000}, "num_kv_heads"),
         ({"use_sliding_window": "no"}, "use_sliding_window"),
-        ({"vocab_size": []}, "vocab_size"),
+        ({"vocab_size": {}}, "vocab_size"),
+        ({"intermediate_size": [1, "x"]}, "intermediate_size"),
     ],
 )
 def test_absurd_values_name_file_and_key(change: dict[str, object], key: str) -> None:

@@ -75,6 +75,24 @@ def test_heads_may_differ_from_layer_to_layer() -> None:
     assert (found.attention.kv_heads, found.attention.heads) == ((1, 1, 2, 2, 3, 3, 4, 4), 8)
 
 
+def test_sliding_layers_may_have_a_shape_of_their_own() -> None:
+    pattern = [("bool", index % 4 != 3) for index in range(8)]
+    metadata = architecture(
+        "gemma4",
+        attention__head_count_kv=[16, 16, 16, 4] * 2,
+        attention__sliding_window=1024,
+        attention__sliding_window_pattern=pattern,
+        attention__key_length=512,
+        attention__value_length=512,
+        attention__key_length_swa=256,
+        attention__value_length_swa=256,
+    )
+    found = facts(metadata).attention
+    assert found is not None
+    assert (found.kv_heads, found.key_length, found.value_length) == ((4,), 512, 512)
+    assert (found.sliding_kv_heads, found.sliding_key_length, found.sliding_value_length) == (16, 256, 256)
+
+
 def test_stated_head_lengths_win_over_the_quotient() -> None:
     found = facts(architecture("qwen3", attention__key_length=128, attention__value_length=96)).attention
     assert found is not None and (found.key_length, found.value_length) == (128, 96)

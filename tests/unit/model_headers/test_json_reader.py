@@ -118,15 +118,19 @@ def document(**values: Json) -> Document:
 
 
 def test_absent_is_absent_however_it_is_written() -> None:
-    config = document(a=None, b=-1, c="auto", d=7.0)
-    assert [config.integer(key) for key in "abcde"] == [None, None, None, 7, None]
+    config = document(a=None, b=-1, c="auto", d=7.0, e=[])
+    assert [config.integer(key) for key in "abcdef"] == [None, None, None, 7, None, None]
     assert config.integer("a", "b", "c", "d") == 7
 
 
-@pytest.mark.parametrize("wrong", ["eight", 1.5, math.nan, math.inf, True, [], {}, 1 << 41])
+@pytest.mark.parametrize("wrong", ["eight", 1.5, math.nan, math.inf, True, ["x"], {}, 1 << 41])
 def test_a_number_that_is_none_names_file_and_key(wrong: Json) -> None:
     with pytest.raises(MalformedFile, match=r"^config\.json: layers is not a whole number"):
         document(layers=wrong).integer("layers")
+
+
+def test_a_list_per_layer_counts_as_its_largest() -> None:
+    assert document(width=[8, 16, None]).integer("width") == 16
 
 
 def test_a_nested_key_is_named_with_its_path() -> None:
