@@ -245,5 +245,6 @@ OPENELM = {
 RECURRENT_GEMMA_2B = {
     "architectures": ["RecurrentGemmaForCausalLM"], "model_type": "recurrent_gemma", "attention_window_size": 2048,
     "block_types": ["recurrent", "recurrent", "attention"], "conv1d_width": 4, "head_dim": 256, "hidden_size": 2560,
-    "lru_width": 2560, "num_hidden_layers": 26, "num_attention_heads": 10, "num_key_value_heads": 1, "vocab_size": 256000,
+    "lru_width": 2560, "num_hidden_layers": 26, "num_attention_heads": 10, "num_key_value_heads": 1,
+    "vocab_size": 256000,
 }  # fmt: skip
