@@ -14,7 +14,7 @@ START_TIMEOUT_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.02
 
 
-def ensure_running(home: Home) -> Holder:
+def ensure_running(home: Home, port: int) -> Holder:
     """The inferry of this home, started if it was not there. Raises Refusal with its last words if it does not come."""
     holder = lock.holder(home.lock)
     if holder is not None:
@@ -23,7 +23,7 @@ def ensure_running(home: Home) -> Holder:
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with home.log.open("ab") as log:
         process = subprocess.Popen(
-            (sys.executable, "-m", "inferry.cli", "local"),
+            (sys.executable, "-m", "inferry.cli", "local", "--port", str(port)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

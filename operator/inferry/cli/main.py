@@ -62,6 +62,7 @@ def run(
     arg: Assignments = None,
     max_tokens: Tokens = None,
     timeout: Timeout = 1800.0,
+    port: Annotated[int, typer.Option(help="Port to start inferry on when it is not running.")] = 9997,
 ) -> None:
     """Serve a model, starting inferry in the background when it is not there, and talk to it."""
     from inferry.cli.launching import LaunchRequest
@@ -70,7 +71,7 @@ def run(
     wanted = LaunchRequest(
         source=source, name=name, engine=engine, context_length=context_length, arguments=tuple(arg or ())
     )
-    run_model(wanted, prompt, max_tokens=max_tokens, timeout=timeout)
+    run_model(wanted, prompt, max_tokens=max_tokens, timeout=timeout, port=port)
 
 
 @app.command()

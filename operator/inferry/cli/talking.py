@@ -13,12 +13,12 @@ from inferry.cli.waiting import wait_until_ready
 from inferry.local import objects
 
 
-def run_model(wanted: LaunchRequest, prompt: str | None, *, max_tokens: int | None, timeout: float) -> None:
+def run_model(wanted: LaunchRequest, prompt: str | None, *, max_tokens: int | None, timeout: float, port: int) -> None:
     """Serve the model if it is not served yet, in the background if need be, then talk to it."""
     from inferry.cli.background import ensure_running
 
     home = here()
-    holder = ensure_running(home)
+    holder = ensure_running(home, port)
     deployment = _named(wanted.source) or deployment_for(wanted, folder=Path.cwd())
     objects.save(home, deployment)
     ready = wait_until_ready(home, deployment, timeout=timeout)
