@@ -63,6 +63,7 @@ class Gateway:
         self._socket = folder / "admin.sock"
         self._arguments = arguments
         self._version = 0
+        self._clients: list[RawClient] = []
         if models:
             self.write(*models)
 
@@ -90,6 +91,8 @@ class Gateway:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for client in self._clients:
+            client.abort()
         if self.process.poll() is None:
             self.process.kill()
         await asyncio.to_thread(self.process.wait)
@@ -140,7 +143,9 @@ class Gateway:
             return await asyncio.to_thread(self.process.wait)
 
     async def connect(self) -> "RawClient":
-        return RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._clients.append(client)
+        return client
 
     async def ask(self, path: str, body: bytes, headers: str = "") -> "RawAnswer":
         """One request on a connection of its own."""
