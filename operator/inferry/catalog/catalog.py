@@ -1,8 +1,10 @@
 """What the catalog holds: engine releases and model families. Plain data, looked up by name."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
+
+import msgspec
 
 from inferry_runtime.engines.base import EngineRelease
 from inferry_runtime.engines.labels import version_key
@@ -34,9 +36,8 @@ class EngineOffer:
     releases: Mapping[str, EngineRelease]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOffer:
-    """One format of a family. `{size}` and `{quantization}` in ids and patterns are filled in."""
+class ModelOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One format of a family. `{size}` and `{quantization}` in repositories and patterns are filled in."""
 
     format: str
     hf: str = ""
@@ -47,7 +48,7 @@ class ModelOffer:
     """The first one is used when none is asked for."""
     include: tuple[str, ...] = ()
     """File patterns that pick the quantization out of a repository with several."""
-    ids: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, str] = {}
     """size -> how the repository spells it, where it is not the size itself."""
 
 
@@ -113,6 +114,7 @@ class Catalog:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The most similar word, "" when none is."""
-    matches = get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return matches[0] if matches else ""
+    """The most similar word whatever its case, "" when none is similar."""
+    spelled = {one.lower(): one for one in words}
+    matches = get_close_matches(word.lower(), spelled, n=1, cutoff=0.5)
+    return spelled[matches[0]] if matches else ""

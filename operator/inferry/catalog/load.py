@@ -1,7 +1,6 @@
 """Reads the catalog: the files of this package, then whatever an operator of the cluster puts over them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,34 +15,34 @@ class CatalogFileError(ValueError):
     """A catalog file cannot be read; the message names the file and the field."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseEntry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Written by people, so a misspelt field is an error."""
+
+
+class ReleaseEntry(Entry, frozen=True):
     variants: tuple[str, ...] = ()
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineEntry:
+class EngineEntry(Entry, frozen=True):
     default: str = ""
     """Empty: as in the file below, else the only release."""
-    releases: Mapping[str, ReleaseEntry] = field(default_factory=dict)
+    releases: Mapping[str, ReleaseEntry] = {}
     architectures: Mapping[str, str] | None = None
     """Added to those of the file below."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelEntry:
+class ModelEntry(Entry, frozen=True):
     sizes: tuple[str, ...]
     offers: tuple[ModelOffer, ...]
     aliases: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogFile:
+class CatalogFile(Entry, frozen=True):
     """What one file may say."""
 
-    engines: Mapping[str, EngineEntry] = field(default_factory=dict)
-    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+    engines: Mapping[str, EngineEntry] = {}
+    models: Mapping[str, ModelEntry] = {}
 
 
 def load_catalog(*overrides: Path) -> Catalog:
@@ -107,6 +106,8 @@ def _offer(name: str, entry: EngineEntry) -> EngineOffer:
 def _families(models: Mapping[str, ModelEntry]) -> Mapping[str, ModelFamily]:
     families: dict[str, ModelFamily] = {}
     for name, entry in models.items():
+        if not entry.sizes or not entry.offers:
+            raise CatalogFileError(f"models.{name}: a family has at least one size and one offer")
         family = ModelFamily(name=name, sizes=entry.sizes, offers=entry.offers, aliases=entry.aliases)
         families.update({known.lower(): family for known in (*entry.aliases, name)})
     return families

@@ -52,7 +52,7 @@ def _narrow(
     known = sorted({word for offer in offers for word in words_of(offer)})
     raise UnknownModel(
         f"{family.name} does not come with {what} {wanted} there; it comes with {', '.join(known)}.",
-        nearest=nearest(wanted.lower(), known),
+        nearest=nearest(wanted, known),
     )
 
 

@@ -55,10 +55,14 @@ def describe_nodes(nodes: Iterable[Hardware]) -> str:
 
 
 def _distinct(nodes: Iterable[Hardware]) -> list[Hardware]:
-    shapes: dict[Hardware, Hardware] = {}
-    for node in sorted(nodes, key=lambda node: node.name):
-        shapes.setdefault(replace(node, name=""), node)
-    return list(shapes.values())
+    """Of nodes that are alike the one whose name sorts first."""
+    shapes: dict[tuple[object, ...], Hardware] = {}
+    for node in nodes:
+        shape = (node.system, node.machine, node.cpus, node.memory_bytes, node.accelerators)
+        known = shapes.get(shape)
+        if known is None or node.name < known.name:
+            shapes[shape] = node
+    return sorted(shapes.values(), key=lambda node: node.name)
 
 
 def _asked_for(nodes: Sequence[Hardware], request: AcceleratorRequest, index: int) -> list[Place]:

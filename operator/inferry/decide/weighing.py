@@ -17,6 +17,17 @@ from inferry_runtime.engines.rules import rules_of
 from inferry_runtime.engines.schema import check_arguments
 from inferry_runtime.model.facts import Format, ModelFacts
 
+_ANYWHERE = frozenset(
+    {
+        Rejection.FORMAT_NOT_SUPPORTED,
+        Rejection.QUANTIZATION_NOT_SUPPORTED,
+        Rejection.ARCHITECTURE_NOT_SUPPORTED,
+        Rejection.ENGINE_VERSION_TOO_OLD,
+        Rejection.TASK_NOT_SUPPORTED,
+    }
+)
+"""Refusals that are about the model and the engine alone, so that they hold at every place."""
+
 _GATE = {reason.value: position for position, reason in enumerate(Rejection)}
 
 
@@ -51,9 +62,13 @@ class Weighed:
 def weigh(engine: Engine, release: EngineRelease, question: Question) -> Weighed:
     """The best outcome over all places. There is at least one place."""
     unsuitable = _unsafe(question) or _arguments(engine, release, question.spec)
-    outcomes = [
-        _at(engine, release, question, place, unsuitable) for place in question.places if _considered(engine, place)
-    ]
+    outcomes: list[Weighed] = []
+    for place in question.places:
+        if place.offload and not rules_of(engine.name).partial_offload:
+            continue
+        outcomes.append(_at(engine, release, question, place, unsuitable))
+        if _settled(question, outcomes[-1]):
+            break
     accepted = [outcome for outcome in outcomes if outcome.verdict.accepted]
     # Both keep the first among equals: the places come in the order of preference.
     if accepted:
@@ -61,14 +76,23 @@ def weigh(engine: Engine, release: EngineRelease, question: Question) -> Weighed
     return _explained(question, max(outcomes, key=lambda outcome: _progress(question, outcome)))
 
 
+def _settled(question: Question, outcome: Weighed) -> bool:
+    """No other place can do better: the model itself is refused, or the preferred place gives all that is wanted."""
+    if outcome.fit is None or not outcome.verdict.accepted:
+        return outcome.verdict.reason in _ANYWHERE
+    wanted = _fitting(question, outcome.engine, outcome.place)
+    intent, first = outcome.fit.intent, question.places[0].alternative
+    return (
+        outcome.place.alternative == first
+        and intent.context_length >= wanted.wanted_context
+        and intent.parallel >= wanted.rules.default_parallel
+    )
+
+
 def not_requested(weighed: Weighed, why: str, would_fit: str) -> Weighed:
     """It could, and is left out all the same."""
     refusal = Refusal(reason=Rejection.NOT_REQUESTED, message=why, would_fit=would_fit)
     return replace(weighed, verdict=rejected(weighed.engine.name, refusal))
-
-
-def _considered(engine: Engine, place: Place) -> bool:
-    return not place.offload or rules_of(engine.name).partial_offload
 
 
 def _sacrifice(outcome: Weighed) -> tuple[int, int, int]:
