@@ -1,6 +1,8 @@
 """`python -m inferry_runtime.serve`. Status 0: asked to stop. 2: wrong command line. Else see `failures.EXIT_*`."""
 
 import asyncio
+import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -35,4 +37,7 @@ def _order_of(options: Options) -> ServeOrder | ServeReport:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    logging.shutdown()
+    # A fetch that was given up may still wait for its hub; cutting it off loses nothing that the store has.
+    os._exit(status)
