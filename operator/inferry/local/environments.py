@@ -30,7 +30,7 @@ LOCK_LOOK_SECONDS = 0.2
 
 class EnvironmentStore:
     def __init__(self, root: Path, *, uv: Path | None = None, requirements: Path = CARRIED) -> None:
-        self._root = root
+        self.root = root
         self._uv = uv
         self._requirements = requirements
 
@@ -54,25 +54,25 @@ class EnvironmentStore:
 
     def _generations(self, wanted: RequirementSet) -> list[Path]:
         """Highest first."""
-        found = (path for path in self._root.glob(f"{wanted.name}-*") if _generation(path) > 0)
+        found = (path for path in self.root.glob(f"{wanted.name}-*") if _generation(path) > 0)
         return sorted(found, key=_generation, reverse=True)
 
     async def _make(self, wanted: RequirementSet, tell: Callable[[Progress], None]) -> Path:
         await asyncio.to_thread(self._clear, wanted)
         highest = max((_generation(path) for path in self._generations(wanted)), default=0)
-        target = self._root / f"{wanted.name}-{highest + 1}"
+        target = self.root / f"{wanted.name}-{highest + 1}"
         await build(wanted, target, self._uv or find_uv(), os.environ, tell)
         return target
 
     def _clear(self, wanted: RequirementSet) -> None:
         """Under the lock, everything of this name is a leftover: nothing whole was found, and no maker is alive."""
         unused = (path for path in self._generations(wanted) if not is_in_use(path))
-        for leftover in (*self._root.glob(f"{BUILDING}{wanted.name}-*"), *unused):
+        for leftover in (*self.root.glob(f"{BUILDING}{wanted.name}-*"), *unused):
             shutil.rmtree(leftover, ignore_errors=True)
 
     @asynccontextmanager
     async def _making(self, wanted: RequirementSet, tell: Callable[[Progress], None]) -> AsyncIterator[None]:
-        locks = self._root / ".locks"
+        locks = self.root / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
         with (locks / wanted.name).open("w") as file:
             while not _try_lock(file.fileno()):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ START_SECONDS = 30.0
 STATE_TIMEOUT_SECONDS = 2.0
 FIRST_RESTART_SECONDS = 0.1
 LONGEST_RESTART_SECONDS = 5.0
+# One that ran this long died of something else than its start.
+STABLE_SECONDS = 5.0
 # Streams end when their replicas have drained; after that only idle connections are left.
 STOP_GRACE_SECONDS = 40.0
 # Of its log, in an error message.
@@ -92,15 +95,15 @@ class GatewayProcess:
         logger.info("gateway answers", extra={"pid": process.pid, "port": self._port})
 
     async def keep(self, changed: Callable[[], None]) -> None:
-        """Start it again whenever it dies; `changed` is called after each death and each start."""
-        delay = FIRST_RESTART_SECONDS
+        """Start it again whenever it dies, at once after a good run; `changed` is called after each death and start."""
+        delay, started_at = 0.0, time.monotonic()
         while True:
             if self.process is not None:
                 await self._until_dead(self.process)
                 changed()
-                delay = FIRST_RESTART_SECONDS
+            delay = 0.0 if time.monotonic() - started_at >= STABLE_SECONDS else _longer(delay)
             await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_RESTART_SECONDS)
+            started_at = time.monotonic()
             await self._started_again()
             changed()
 
@@ -168,3 +171,7 @@ class GatewayProcess:
         }
         words = (str(word) for pair in options.items() for word in pair)
         return (sys.executable, "-P", "-m", "inferry.gateway", *words)
+
+
+def _longer(delay: float) -> float:
+    return min(max(2 * delay, FIRST_RESTART_SECONDS), LONGEST_RESTART_SECONDS)

@@ -5,6 +5,8 @@ import platform
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from inferry_runtime.hardware import Accelerator, Hardware, Inventory, Vendor
@@ -13,19 +15,42 @@ NODE_NAME = "local"
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def machine() -> Inventory:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvidiaDevice:
+    index: int
+    """In the order of PCI buses, which is NVML's and, with CUDA_DEVICE_ORDER=PCI_BUS_ID, CUDA's."""
+    product: str
+    memory_bytes: int
+    compute_capability: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    inventory: Inventory
+    devices: tuple[int, ...]
+    """Indices of its NVIDIA devices."""
+
+
+def machine(environment: Mapping[str, str]) -> Machine:
     """Takes milliseconds without a GPU driver, up to seconds while one wakes up; call it in a thread."""
     memory_bytes = _memory_bytes()
-    accelerators = _nvidia() or _apple(memory_bytes)
+    devices = nvidia_devices(environment)
     node = Hardware(
         name=NODE_NAME,
         system=sys.platform,
         machine=platform.machine(),
         cpus=_cpus(),
         memory_bytes=memory_bytes,
-        accelerators=accelerators,
+        accelerators=_nvidia(devices) or _apple(memory_bytes),
     )
-    return Inventory(nodes=(node,))
+    return Machine(inventory=Inventory(nodes=(node,)), devices=tuple(device.index for device in devices))
+
+
+def given(devices: Sequence[int]) -> Mapping[str, str]:
+    """Environment of a process that may use these NVIDIA devices and no others; nothing when it needs none."""
+    if not devices:
+        return {}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}
 
 
 def cpu_quota(root: Path) -> float | None:
@@ -79,8 +104,22 @@ def _words(path: Path) -> list[str]:
         return []
 
 
-def _nvidia() -> tuple[Accelerator, ...]:
-    """By NVML. No driver, no library and no device all mean no accelerator."""
+def visible(setting: str | None, uuids: Sequence[str]) -> tuple[int, ...]:
+    """Pure: indices of the devices `CUDA_VISIBLE_DEVICES` leaves us; all of them when it is not set. As CUDA does, a
+    UUID may be cut short, and the first entry that names no device ends the list."""
+    if setting is None:
+        return tuple(range(len(uuids)))
+    chosen: list[int] = []
+    for word in filter(None, map(str.strip, setting.split(","))):
+        index = int(word) if word.isdecimal() else next((i for i, one in enumerate(uuids) if one.startswith(word)), -1)
+        if not 0 <= index < len(uuids):
+            break
+        chosen.append(index)
+    return tuple(sorted(chosen))
+
+
+def nvidia_devices(environment: Mapping[str, str]) -> tuple[NvidiaDevice, ...]:
+    """By NVML, in its order. No driver, no library and no device all mean none."""
     try:
         import pynvml  # type: ignore[import-untyped]  # the package has no stubs
     except ImportError:
@@ -90,25 +129,39 @@ def _nvidia() -> tuple[Accelerator, ...]:
     except pynvml.NVMLError:
         return ()
     try:
-        devices = Counter(_nvidia_device(index) for index in range(pynvml.nvmlDeviceGetCount()))
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        uuids = [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+        chosen = visible(environment.get("CUDA_VISIBLE_DEVICES"), uuids)
+        return tuple(_nvidia_device(index, handles[index]) for index in chosen)
     finally:
         pynvml.nvmlShutdown()
+
+
+def _nvidia_device(index: int, handle: object) -> NvidiaDevice:
+    import pynvml
+
+    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+    return NvidiaDevice(
+        index=index,
+        product=_text(pynvml.nvmlDeviceGetName(handle)),
+        memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+        compute_capability=f"{major}.{minor}",
+    )
+
+
+def _text(said: str | bytes) -> str:
+    return said.decode() if isinstance(said, bytes) else said
+
+
+def _nvidia(devices: Sequence[NvidiaDevice]) -> tuple[Accelerator, ...]:
+    """Equal devices together."""
+    kinds = Counter((one.product, one.memory_bytes, one.compute_capability) for one in devices)
     return tuple(
         Accelerator(
             vendor=Vendor.NVIDIA, product=product, count=count, memory_bytes=memory, compute_capability=capability
         )
-        for (product, memory, capability), count in sorted(devices.items())
+        for (product, memory, capability), count in sorted(kinds.items())
     )
-
-
-def _nvidia_device(index: int) -> tuple[str, int, str]:
-    import pynvml
-
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    name = pynvml.nvmlDeviceGetName(handle)
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-    product = name.decode() if isinstance(name, bytes) else str(name)
-    return product, int(pynvml.nvmlDeviceGetMemoryInfo(handle).total), f"{major}.{minor}"
 
 
 def _apple(memory_bytes: int) -> tuple[Accelerator, ...]:

@@ -103,8 +103,8 @@ class ObjectKeeper:
         return {key_of(deployment)}
 
     def _set_aside_when_settled(self, path: Path, fingerprint: Fingerprint, reason: str) -> None:
-        age_seconds = self._clock().timestamp() - fingerprint.modified_ns / 1e9
-        if 0 <= age_seconds < SETTLE_SECONDS:
+        # A time of change in the future means a clock that was set back, not a writer at work.
+        if abs(self._clock().timestamp() - fingerprint.modified_ns / 1e9) < SETTLE_SECONDS:
             return
         moved = set_aside(self._home, path)
         logger.warning("object file set aside", extra={"file": str(path), "moved_to": str(moved), "reason": reason})

@@ -26,7 +26,7 @@ from inferry.local.keeper import ObjectKeeper, key_of
 from inferry.local.publisher import SnapshotPublisher
 from inferry.local.replicas import Found, Replicas
 from inferry.local.snapshot import Part
-from inferry.local.supervisor import Workshop
+from inferry.local.workshop import Workshop
 from inferry.local.world import LocalWorld, name_conflicts
 from inferry_runtime.engines.registry import ENGINES
 

@@ -17,7 +17,8 @@ from inferry.local.home import Home, ReplicaFolder
 from inferry.local.objects import NAMESPACE
 from inferry.local.processes import ProcessIdentity
 from inferry.local.records import RecordError, ReplicaRecord
-from inferry.local.supervisor import Supervisor, Workshop
+from inferry.local.supervisor import Supervisor
+from inferry.local.workshop import Workshop
 from inferry.plan.types import Replica
 from inferry_runtime.order import ServeOrder, revision_of
 
@@ -34,10 +35,10 @@ def replica_name(deployment: str, revision: str) -> str:
     return f"{deployment[:_LONGEST_PREFIX].rstrip('-.')}-{revision}-{secrets.token_hex(3)}"
 
 
-def least_used(count: int, given: Collection[tuple[int, ...]], devices: int) -> tuple[int, ...]:
-    """Pure: `count` of the accelerators 0..devices-1, those that fewest replicas have; lowest first among equals."""
+def least_used(count: int, given: Collection[tuple[int, ...]], devices: Sequence[int]) -> tuple[int, ...]:
+    """Pure: `count` of the accelerators, those that fewest replicas have; lowest first among equals."""
     used = Counter(index for indices in given for index in indices)
-    return tuple(sorted(sorted(range(devices), key=lambda index: (used[index], index))[:count]))
+    return tuple(sorted(sorted(devices, key=lambda index: (used[index], index))[:count]))
 
 
 Found = tuple[ReplicaFolder, ReplicaRecord, ServeOrder]
@@ -61,7 +62,7 @@ class Replicas:
             self._supervise(folder, record, order)
         await self._settled()
 
-    def create(self, key: Key, revision: str, order: ServeOrder, *, accelerators: int, devices: int) -> str:
+    def create(self, key: Key, revision: str, order: ServeOrder, *, accelerators: int, devices: Sequence[int]) -> str:
         """The name of a new replica, on `accelerators` of the machine's `devices`."""
         name = replica_name(key.name, revision)
         folder = ReplicaFolder(self._workshop.home.replicas / name)

@@ -6,20 +6,19 @@ cancelled; between starting a process and writing down that it runs nothing can 
 
 import asyncio
 import logging
-import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from inferry.api.reasons import Reason, next_action
-from inferry.local import ask, endings, ports, processes, records, view
+from inferry.local import ask, endings, hardware, ports, processes, records, view
 from inferry.local.errors import LocalError
-from inferry.local.home import Home, ReplicaFolder
+from inferry.local.home import ReplicaFolder
 from inferry.local.records import ReplicaRecord, Run
-from inferry.local.restarts import RestartPolicy, delay_seconds, failures_in_a_row
+from inferry.local.restarts import delay_seconds, failures_in_a_row
+from inferry.local.workshop import Workshop, serve_command
 from inferry.plan.types import Failure, Progress, Replica
 from inferry_runtime.order import ServeOrder
 from inferry_runtime.report import ServeFailure, ServeReport, Stage, decode
@@ -41,25 +40,6 @@ SILENT_UNREADY_SECONDS = 5.0
 SILENT_KILL_SECONDS = 60.0
 # After its running answers, a replica still has to stop its engine.
 STOP_MARGIN_SECONDS = 10.0
-
-
-class Environments(Protocol):
-    async def ensure(self, engine: str, version: str, variant: str, on_progress: Callable[[Progress], None]) -> Path:
-        """The interpreter of the engine's own environment, made when it is not there yet."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
-    """What all replicas of a machine share."""
-
-    home: Home
-    environments: Environments
-    policy: RestartPolicy
-    clock: Callable[[], float]
-    """Unix seconds."""
-    environment: Mapping[str, str]
-    """Given to every process."""
 
 
 class Supervisor:
@@ -162,8 +142,9 @@ class Supervisor:
     def _started(self, python: Path) -> Run:
         engine_port, status_port = self._ports()
         self._folder.termination.unlink(missing_ok=True)
-        argv = self._argv(python, engine_port, status_port)
-        process = processes.spawn(argv, self._workshop.environment, self._folder.log)
+        argv = serve_command(self._workshop.home, self._folder, python, engine_port, status_port)
+        environment = {**self._workshop.environment, **hardware.given(self.record.devices)}
+        process = processes.spawn(argv, environment, self._folder.log)
         now = self._workshop.clock()
         run = Run(process=process, port=engine_port, status_port=status_port, started_at=now)
         self._heard_at = now
@@ -179,22 +160,6 @@ class Supervisor:
         if last is not None and usable and all(ports.is_free(view.HOST, port) for port in last):
             return last
         return ports.free_pair(self._promised_ports())
-
-    def _argv(self, python: Path, engine_port: int, status_port: int) -> tuple[str, ...]:
-        home, folder = self._workshop.home, self._folder
-        options = {
-            "--order": folder.order,
-            "--store": home.store,
-            "--python": python,
-            "--host": view.HOST,
-            "--port": engine_port,
-            "--status-port": status_port,
-            "--termination-log": folder.termination,
-            "--lease": home.lock,
-        }
-        # -P: a file of the user's that is called like a module of ours must not be imported from where they stand.
-        words = (str(word) for pair in options.items() for word in pair)
-        return (sys.executable, "-P", "-m", "inferry_runtime.serve", *words)
 
     async def _watch(self, run: Run) -> processes.Exit:
         async with asyncio.TaskGroup() as group:

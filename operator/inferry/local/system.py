@@ -24,7 +24,7 @@ from inferry.local.processes import ProcessIdentity
 from inferry.local.publisher import SnapshotPublisher
 from inferry.local.replicas import Found, end_strangers, left_by_earlier_owner
 from inferry.local.restarts import RestartPolicy
-from inferry.local.supervisor import Workshop
+from inferry.local.workshop import Workshop
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from inferry.local.keeper import ObjectKeeper
 from inferry.local.replicas import Replicas
 from inferry.local.sources import access, inspection_request
 from inferry.plan.types import Observed, Phase, Plan, Replica, RevisionTarget
-from inferry_runtime.hardware import Inventory
+from inferry_runtime.hardware import Inventory, Vendor
 from inferry_runtime.model.inspection import Inspection
 
 
@@ -43,7 +43,7 @@ class LocalWorld:
         self._environment = environment
         self._reported = reported
         # Asking a GPU driver takes long, and nobody adds hardware to a running machine.
-        self._inventory: Inventory | None = None
+        self._machine: hardware.Machine | None = None
 
     async def deployment(self, key: Key) -> ModelDeployment | None:
         return self._keeper.get(key)
@@ -61,9 +61,7 @@ class LocalWorld:
         return await asyncio.to_thread(inspect_source, request, rights)
 
     async def inventory(self) -> Inventory:
-        if self._inventory is None:
-            self._inventory = await asyncio.to_thread(hardware.machine)
-        return self._inventory
+        return (await self._hardware()).inventory
 
     async def apply(self, key: Key, plan: Plan) -> None:
         """Raises WorldError when the state folder cannot be written."""
@@ -98,14 +96,15 @@ class LocalWorld:
 
     async def _create_missing(self, key: Key, target: RevisionTarget) -> None:
         standing = [one for one in self._replicas.of(key) if one.revision == target.revision and _stands(one)]
-        devices = await self._devices() if target.decision.placement.vendor == "nvidia" else 0
+        placement = target.decision.placement
+        devices = (await self._hardware()).devices if placement.vendor == Vendor.NVIDIA else ()
         for _ in range(target.replicas - len(standing)):
-            self._replicas.create(
-                key, target.revision, target.order, accelerators=target.decision.placement.count, devices=devices
-            )
+            self._replicas.create(key, target.revision, target.order, accelerators=placement.count, devices=devices)
 
-    async def _devices(self) -> int:
-        return sum(one.count for node in (await self.inventory()).nodes for one in node.accelerators)
+    async def _hardware(self) -> hardware.Machine:
+        if self._machine is None:
+            self._machine = await asyncio.to_thread(hardware.machine, self._environment)
+        return self._machine
 
     def _counted(self, replica: Replica) -> Replica:
         return replace(replica, in_flight=self._in_flight.of(replica)) if replica.port else replica

@@ -54,7 +54,7 @@ async def test_a_change_rolls_without_a_failed_request(local: LocalMachine) -> N
     (before,) = local.replicas("parrot")
     async with traffic(local, "parrot") as ledger:
         await until(lambda: ledger.right > 5)
-        local.apply("parrot", engine={"args": {"n_ctx": 1024}})
+        local.apply("parrot", engine={"args": {"n_ctx": 8192}})
         await local.settled("parrot")
         seen = ledger.right
         await until(lambda: ledger.right > seen + 5)

@@ -56,9 +56,29 @@ def test_memory_limits_of_a_container_count(tmp_path: Path, files: dict[str, str
 
 
 def test_this_machine_is_one_node_with_something_to_run_on() -> None:
-    (node,) = hardware.machine().nodes
+    (node,) = hardware.machine({}).inventory.nodes
     assert node.cpus > 0
     assert 1 << 28 < node.memory_bytes <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize(
+    ("setting", "indices"),
+    [
+        pytest.param(None, (0, 1, 2), id="all when it is not set"),
+        pytest.param("", (), id="none when it is empty"),
+        pytest.param("2,0", (0, 2), id="by index"),
+        pytest.param("GPU-b", (1,), id="by the beginning of a UUID"),
+        pytest.param("1,7,0", (1,), id="up to the first that does not exist"),
+        pytest.param("-1", (), id="none when it begins with one that does not exist"),
+    ],
+)
+def test_devices_that_are_hidden_from_us_are_not_offered(setting: str | None, indices: tuple[int, ...]) -> None:
+    assert hardware.visible(setting, ("GPU-a1", "GPU-b2", "GPU-c3")) == indices
+
+
+def test_a_replica_sees_the_devices_it_was_given_and_no_others() -> None:
+    assert hardware.given((1, 3))["CUDA_VISIBLE_DEVICES"] == "1,3"
+    assert hardware.given(()) == {}
 
 
 def test_a_home_has_one_holder_who_says_where_it_answers(tmp_path: Path) -> None:

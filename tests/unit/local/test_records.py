@@ -142,4 +142,4 @@ def test_names_are_never_used_twice_and_stay_short() -> None:
 def test_accelerators_are_shared_evenly(
     count: int, given: list[tuple[int, ...]], devices: int, chosen: tuple[int, ...]
 ) -> None:
-    assert least_used(count, given, devices) == chosen
+    assert least_used(count, given, range(devices)) == chosen
