@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from inferry_runtime.model.errors import MalformedFile
-from inferry_runtime.model.transport import Transport, bare
+from inferry_runtime.model.refusals import bare
+from inferry_runtime.model.transport import Transport
 
 
 class HttpBytes:

@@ -17,9 +17,10 @@ from inferry_runtime.model.errors import (
 )
 from inferry_runtime.model.http_bytes import HttpBytes
 from inferry_runtime.model.listing import Access, ListedFile
+from inferry_runtime.model.refusals import TRANSIENT_STATUS, Refusal, explain_web
 from inferry_runtime.model.retry import Retry, Transient
 from inferry_runtime.model.source import HuggingFace, is_commit
-from inferry_runtime.model.transport import TRANSIENT_STATUS, Refusal, Transport, explain_web
+from inferry_runtime.model.transport import Transport
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo

@@ -10,9 +10,10 @@ import msgspec
 from inferry_runtime.model.errors import MalformedFile, ModelError, ModelNotFound, RevisionNotFound, Unauthorized
 from inferry_runtime.model.http_bytes import HttpBytes
 from inferry_runtime.model.listing import Access, ListedFile
+from inferry_runtime.model.refusals import Refusal, explain_web
 from inferry_runtime.model.retry import Retry
 from inferry_runtime.model.source import ModelScope, is_commit
-from inferry_runtime.model.transport import Refusal, Transport, explain_web
+from inferry_runtime.model.transport import Transport
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 

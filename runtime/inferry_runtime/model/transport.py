@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -13,10 +13,8 @@ from inferry_runtime.model.errors import (
     DigestMismatch,
     HubUnreachable,
     MalformedFile,
-    ModelError,
-    ModelNotFound,
-    Unauthorized,
 )
+from inferry_runtime.model.refusals import TRANSIENT_STATUS, Explain, Refusal, bare, explain_web
 from inferry_runtime.model.retry import Retry, Transient
 
 if TYPE_CHECKING:
@@ -32,50 +30,12 @@ MAX_DOCUMENT_BYTES = 64 << 20
 PROGRESS_BYTES = 64 << 10
 # A server that ignores ranges may be read past this much, no further.
 MAX_SKIP_BYTES = 1 << 20
-TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A status that is neither success nor redirect, as much of it as explains it."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    url: str
-    authorized: bool
-    """A token was sent along."""
-
-
-Explain = Callable[[Refusal], ModelError]
-
-
 class RangesIgnored(MalformedFile):
     """The server sends the whole file whatever part is asked for."""
-
-
-def explain_web(refusal: Refusal) -> ModelError:
-    """What a status means on a plain web server."""
-    where = bare(refusal.url)
-    match refusal.status:
-        case 401 | 403:
-            hint = "the token has no access" if refusal.authorized else "give a token with spec.model.secretRef"
-            return Unauthorized(f"{where} refuses access ({refusal.status})", hint=hint)
-        case 404 | 410:
-            return ModelNotFound(f"there is nothing at {where}", hint="check the address")
-        case 429:
-            return HubUnreachable(f"{where} limits requests (429)", hint="wait, or use a token or a mirror")
-        case status if status in TRANSIENT_STATUS:
-            return HubUnreachable(f"{where} is in trouble ({status})", hint="try again later, or use a mirror")
-        case status:
-            return ModelError(f"{where} answered {status}", hint="check the address and the mirror")
-
-
-def bare(url: str) -> str:
-    """Without the query, which may hold a signature."""
-    return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
