@@ -6,7 +6,9 @@ from inferry_runtime.model.source import parse_source, without_revision
 from inferry_runtime.order import ModelOrder, OrderedFile
 
 
-def order_everything(source: str, access: Access | None = None, **fields: bool | str) -> ModelOrder:
+def order_everything(
+    source: str, access: Access | None = None, *, verify: bool = True, allow_unsafe_formats: bool = False
+) -> ModelOrder:
     """Lists the source, and orders every file of it with the digests the listing tells."""
     parsed = parse_source(source)
     access = access or Access()
@@ -18,7 +20,8 @@ def order_everything(source: str, access: Access | None = None, **fields: bool |
             source=str(without_revision(parsed)),
             revision=repository.revision,
             files=files,
-            primary=fields.pop("primary", ""),
+            primary="",
             mirror=access.mirror,
-            **fields,
+            verify=verify,
+            allow_unsafe_formats=allow_unsafe_formats,
         )
