@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from inferry_runtime.engines.base import ArgumentValue, Intent
-from inferry_runtime.engines.llamacpp_settings import WHOLE_PROMPT_POOLING, settings, settle
+from inferry_runtime.engines.llamacpp_settings import is_encoder, settings, settle
 from inferry_runtime.engines.ruled import integer
 from inferry_runtime.memory import (
     ELEMENT_BYTES,
@@ -14,7 +14,7 @@ from inferry_runtime.memory import (
     kv_cache_bytes,
     weights_bytes,
 )
-from inferry_runtime.model.facts import ModelFacts, Task
+from inferry_runtime.model.facts import ModelFacts
 
 CACHE_ALIGNMENT_TOKENS = 256
 """llama.cpp rounds the context of one sequence up to this."""
@@ -64,8 +64,8 @@ def _graph_bytes(facts: ModelFacts, settled: Intent, arguments: Mapping[str, Arg
 
 
 def _cache_bytes(facts: ModelFacts, settled: Intent, arguments: Mapping[str, ArgumentValue]) -> int:
-    if not set(facts.tasks) - {Task.EMBED, Task.RERANK} and facts.pooling in WHOLE_PROMPT_POOLING:
-        return 0  # An encoder sees a prompt once and keeps nothing.
+    if is_encoder(facts):
+        return 0
     return kv_cache_bytes(facts, _shape(settled, arguments))
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from inferry_runtime.engines.base import ArgumentValue, Intent
 from inferry_runtime.engines.ruled import integer
+from inferry_runtime.model.architectures import known
 from inferry_runtime.model.facts import ModelFacts, Task
 
-WHOLE_PROMPT_POOLING = frozenset({"mean", "cls"})
+WHOLE_PROMPT_POOLING = frozenset({"mean", "cls", "rank"})
 """Poolings over all tokens of an input, which then have to be computed together."""
 CHECKPOINTS = 4
 """States kept per slot of models that forget; llama.cpp's own 32 can take more memory than the cache itself."""
@@ -43,16 +44,21 @@ def _pooling(facts: ModelFacts, intent: Intent) -> dict[str, ArgumentValue]:
 
     Not by default: it reserves the logits of a whole micro-batch, 300 MiB for a vocabulary of 150,000.
     """
-    tasks = set(facts.tasks)
-    if Task.RERANK in tasks:
-        return {"embedding": True, "pooling_type": "rank", **_whole_prompt(intent)}
-    if Task.EMBED not in tasks:
+    if not {Task.EMBED, Task.RERANK} & set(facts.tasks):
         return {}
-    if facts.pooling in WHOLE_PROMPT_POOLING or tasks == {Task.EMBED}:
-        whole = {} if facts.pooling == "last" else _whole_prompt(intent)
-        return {"embedding": True, **whole}
-    # A model that generates names no pooling. The last token has seen all others, and needs no larger batch.
-    return {"embedding": True, "pooling_type": facts.pooling or "last"}
+    pooling = "rank" if Task.RERANK in facts.tasks else facts.pooling or _usual_pooling(facts)
+    whole = _whole_prompt(intent) if pooling in WHOLE_PROMPT_POOLING else {}
+    return {"embedding": True, "pooling_type": pooling, **whole}
+
+
+def _usual_pooling(facts: ModelFacts) -> str:
+    """A decoder's last token has seen all others, and pooling it needs no larger batch."""
+    return "mean" if is_encoder(facts) else "last"
+
+
+def is_encoder(facts: ModelFacts) -> bool:
+    """It sees a prompt once and as a whole, and keeps no cache."""
+    return facts.architecture in known().gguf.embedding
 
 
 def _whole_prompt(intent: Intent) -> dict[str, ArgumentValue]:

@@ -57,25 +57,33 @@ def test_threads_follow_a_limit_and_nothing_else() -> None:
     assert "cpuparams.n_threads" not in arguments(a_gguf(), an_intent())
 
 
+WHOLE = {"n_batch": 512, "n_ubatch": 512}
+
+
 @pytest.mark.parametrize(
-    ("tasks", "pooling", "expected"),
+    ("facts", "expected"),
     [
-        pytest.param((Task.CHAT,), "", {}, id="chat alone reserves nothing for embeddings"),
-        pytest.param((Task.CHAT, Task.EMBED), "", {"pooling_type": "last"}, id="a chat model pools its last token"),
-        pytest.param((Task.EMBED,), "mean", {"n_batch": 512, "n_ubatch": 512}, id="an encoder computes whole prompts"),
-        pytest.param((Task.EMBED,), "last", {}, id="a decoder that embeds may split them"),
+        pytest.param(a_gguf(), {}, id="chat alone reserves nothing for embeddings"),
         pytest.param(
-            (Task.RERANK,), "rank", {"n_batch": 512, "n_ubatch": 512, "pooling_type": "rank"}, id="a reranker ranks"
+            a_gguf(tasks=(Task.CHAT, Task.EMBED)), {"pooling_type": "last"}, id="a chat model pools its last token"
         ),
+        pytest.param(a_gguf(tasks=(Task.EMBED,)), {"pooling_type": "last"}, id="also when it only embeds"),
+        pytest.param(
+            a_gguf(tasks=(Task.EMBED,), pooling="cls"), {"pooling_type": "cls", **WHOLE}, id="the file names a pooling"
+        ),
+        pytest.param(
+            a_gguf(tasks=(Task.EMBED,), architecture="bert"), {"pooling_type": "mean", **WHOLE},
+            id="an encoder computes whole prompts",
+        ),
+        pytest.param(a_gguf(tasks=(Task.RERANK,)), {"pooling_type": "rank", **WHOLE}, id="a reranker ranks"),
     ],
-)
+)  # fmt: skip
 def test_embeddings_are_answered_where_they_are_asked_for(
-    tasks: tuple[Task, ...], pooling: str, expected: dict[str, ArgumentValue]
+    facts: ModelFacts, expected: dict[str, ArgumentValue]
 ) -> None:
-    found = arguments(a_gguf(tasks=tasks, pooling=pooling), an_intent(context=512, parallel=1))
-    for name in ("cache_ram_mib", "n_ctx", "n_parallel"):
-        del found[name]
-    assert found == ({"embedding": True, **expected} if Task.CHAT not in tasks or len(tasks) > 1 else {})
+    found = arguments(facts, an_intent(context=512, parallel=1))
+    basic = {"cache_ram_mib": 0, "n_ctx": 512, "n_parallel": 1}
+    assert found == basic | ({"embedding": True, **expected} if expected else {})
 
 
 @pytest.mark.parametrize("tasks", [(Task.CHAT,), (Task.CHAT, Task.EMBED), (Task.EMBED,), (Task.RERANK,)])
@@ -133,7 +141,7 @@ def test_what_the_user_allows_for_prompts_of_idle_slots_is_counted() -> None:
 
 
 def test_an_encoder_keeps_no_cache() -> None:
-    assert LLAMACPP.estimate(a_gguf(tasks=(Task.EMBED,), pooling="mean"), an_intent()).kv_cache_bytes == 0
+    assert LLAMACPP.estimate(a_gguf(tasks=(Task.EMBED,), architecture="bert"), an_intent()).kv_cache_bytes == 0
 
 
 def an_order(**changes: Any) -> ServeOrder:
