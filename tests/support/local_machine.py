@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import httpx2
 
@@ -22,6 +24,7 @@ from inferry.local.records import ReplicaRecord
 
 PARROT = Path(__file__).parents[2] / "examples" / "models" / "parrot"
 OWNER = Path(__file__).with_name("local_owner.py")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOOK_SECONDS = 0.02
 # Two loaded cores and cold caches; everything here takes a second or two on an idle machine.
 PATIENCE_SECONDS = 60.0
@@ -94,9 +97,11 @@ class LocalMachine:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._owner.wait()
 
-    def apply(self, name: str, *, source: Path = PARROT / "gguf", **spec: object) -> None:
-        fields = {"model": Model(source=str(source)), **spec}
-        document = DeploymentSpec.model_validate(fields)
+    def apply(self, name: str, *, engine: Mapping[str, Any] = NOTHING, **spec: object) -> None:
+        """Several engines with as many threads as cores would mostly wait for each other."""
+        args = {"cpuparams.n_threads": 1, **engine.get("args", {})}
+        model = Model(source=str(PARROT / "gguf"))
+        document = DeploymentSpec.model_validate({"model": model, "engine": {**engine, "args": args}, **spec})
         objects.save(self.home, ModelDeployment(metadata=Metadata(name=name), spec=document))
 
     def condition(self, name: str, about: ConditionType) -> Condition | None:
