@@ -69,7 +69,7 @@ class LocalMachine:
         assert self._owner is not None
         return self._owner.pid
 
-    async def start(self) -> str:
+    async def start(self, host: str = "127.0.0.1") -> str:
         """Its first line: READY when it is up, else what is wrong."""
         with self.log.open("ab") as log:
             self._owner = await asyncio.create_subprocess_exec(
@@ -77,6 +77,7 @@ class LocalMachine:
                 str(OWNER),
                 str(self.home.root),
                 str(self.port),
+                host,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )

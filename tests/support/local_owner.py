@@ -1,4 +1,4 @@
-"""`inferry local` with short restart delays, as a process that tests may kill. Arguments: home, port."""
+"""`inferry local` with short restart delays, as a process that tests may kill. Arguments: home, port, host."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ from inferry.local.system import LocalOptions, run_local
 QUICK = RestartPolicy(first_delay_seconds=0.05, longest_delay_seconds=0.5, stable_seconds=0.2)
 
 
-def main(home: str, port: str) -> int:
+def main(home: str, port: str, host: str = "127.0.0.1") -> int:
     logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d %(name)s %(message)s", stream=sys.stderr)
-    options = LocalOptions(home=Path(home), port=int(port), restarts=QUICK)
+    options = LocalOptions(home=Path(home), host=host, port=int(port), restarts=QUICK)
     try:
         asyncio.run(run_local(options, lambda address: print("READY", address, flush=True)))
     except LocalError as error:

@@ -1,6 +1,7 @@
 """The gateway as a process: taken over when one runs already, started, started again when it dies, asked, stopped."""
 
 import asyncio
+import errno
 import logging
 import sys
 import time
@@ -69,11 +70,12 @@ class GatewayProcess:
             await processes.sweep(record.process)
 
     def launch(self) -> None:
-        """Start it unless it was taken over. Raises PortInUse."""
+        """Start it unless it was taken over. Raises PortInUse, or GatewayFailed for an address that is not ours."""
         if self.process is not None:
             return
-        if not ports.is_free(self._host, self._port):
-            raise self._port_in_use()
+        obstacle = ports.obstacle(self._host, self._port)
+        if obstacle is not None:
+            raise self._refused(obstacle)
         argv = self._argv()
         self.process = processes.spawn(argv, self._environment, self._home.gateway_log)
         record = msgspec.json.encode(_Record(process=self.process, argv=argv))
@@ -144,14 +146,15 @@ class GatewayProcess:
         last = "\n".join(endings.tail(self._home.gateway_log)[-LAST_LINES:])
         return GatewayFailed(f"the gateway {what} ({ending})\n{last}", hint=f"Its log is {self._home.gateway_log}.")
 
-    def _port_in_use(self) -> PortInUse:
+    def _refused(self, obstacle: OSError) -> LocalError:
+        place = f"port {self._port} on {self._host}"
+        if obstacle.errno != errno.EADDRINUSE:
+            return GatewayFailed(
+                f"{place} cannot be listened on: {obstacle.strerror}", hint="Check `--host`, `--port`."
+            )
         pid = proc.listener_on(self._port)
-        whose = f"process {pid}" if pid else "another process"
-        command = " ".join(proc.command_lines().get(pid, ())) if pid else ""
-        return PortInUse(
-            f"port {self._port} on {self._host} is in use by {whose}" + (f": {command}" if command else ""),
-            hint="Stop it, or choose another port with `--port`.",
-        )
+        whose = f"process {pid}: {' '.join(proc.command_lines().get(pid, ()))}" if pid else "another process"
+        return PortInUse(f"{place} is in use by {whose}", hint="Stop it, or choose another port with `--port`.")
 
     def _record(self) -> _Record | None:
         """An unreadable one is as good as none: the sweep of processes without a record finds what it spoke of."""

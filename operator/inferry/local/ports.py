@@ -12,15 +12,20 @@ LOWEST, HIGHEST = 20000, 29999
 _TRIES = 200
 
 
+def obstacle(host: str, port: int) -> OSError | None:
+    """Why no server could listen there now. A connection that lingers after a server's death is none."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None
+
+
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now. A connection that lingers after a server's death does not count."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+    return obstacle(host, port) is None
 
 
 def free_pair(taken: Collection[int]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from inferry.control.world import Key
 from inferry.local import proc, processes, records
@@ -55,11 +56,10 @@ class Replicas:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def take_over(self, left: Sequence[Found]) -> None:
-        """Go on with what an earlier owner left; returns when it is known which of them answer."""
+        """Go on with what an earlier owner left; returns when it is known which of them answer. What died while nobody
+        watched is started anew without being blamed: it may have been the machine that was switched off."""
         for folder, record, order in left:
-            if record.run is not None and not processes.is_alive(record.run.process):
-                await records.sweep_run(record.run)
-            self._supervise(folder, record, order)
+            self._supervise(folder, await _revived(record), order)
         await self._settled()
 
     def create(self, key: Key, revision: str, order: ServeOrder, *, accelerators: int, devices: Sequence[int]) -> str:
@@ -164,6 +164,13 @@ def _found(home: Home, folder: ReplicaFolder) -> Found | None:
         )
         return None
     return folder, record, order
+
+
+async def _revived(record: ReplicaRecord) -> ReplicaRecord:
+    if record.run is None or processes.is_alive(record.run.process):
+        return record
+    await records.sweep_run(record.run)
+    return replace(record, run=None)
 
 
 async def end_strangers(home: Home, *, spared: Collection[ProcessIdentity]) -> None:

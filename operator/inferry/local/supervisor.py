@@ -94,7 +94,10 @@ class Supervisor:
             grace_seconds = self._order.drain_seconds + STOP_MARGIN_SECONDS
             await processes.stop(self.record.run.process, grace_seconds=grace_seconds)
             await records.sweep_run(self.record.run)
-        records.remove(self._folder)
+        try:
+            records.remove(self._folder)
+        except OSError as error:
+            logger.error("replica's folder stays", extra={"replica": self.record.name, "reason": str(error)})
 
     async def _live(self) -> None:
         while True:

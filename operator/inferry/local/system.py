@@ -29,6 +29,8 @@ from inferry.local.workshop import Workshop
 logger = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9997
+# Asked to, by Ctrl-C, by a terminal that is closed.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ async def run_local(
     on_ready: Callable[[str], None] = lambda address: None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Until SIGTERM, SIGINT or `stop`; a second signal cuts running answers. `on_ready` gets the gateway's base URL.
+    """Until a signal of `ENDING` or `stop`; a second signal cuts running answers. `on_ready` gets the gateway's URL.
 
     Raises AlreadyRunning, PortInUse, GatewayFailed or CatalogFileError; nothing of it is left running then.
     """
@@ -158,10 +160,12 @@ def _workshop(options: LocalOptions) -> Workshop:
 def _handled(stop: asyncio.Event) -> Iterator[_Signals]:
     signals = _Signals(stop)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # `nohup` asks to outlive the terminal.
+    numbers = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in numbers:
         loop.add_signal_handler(number, signals.received)
     try:
         yield signals
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in numbers:
             loop.remove_signal_handler(number)

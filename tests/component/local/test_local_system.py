@@ -141,6 +141,20 @@ async def test_objects_that_changed_while_nobody_looked_are_caught_up_with(local
     assert len(local.pids_of("inferry_runtime.serve")) == 3
 
 
+async def test_what_died_with_its_owner_is_started_again_without_being_blamed(local: LocalMachine) -> None:
+    local.apply("parrot")
+    await local.settled("parrot")
+    (before,) = local.replicas("parrot")
+    await local.end(signal.SIGKILL)
+    for pid in local.pids_of("inferry_runtime.serve"):
+        kill(pid)
+    await local.start()
+    await answers(local, "parrot")
+    (after,) = local.replicas("parrot")
+    assert (after.name, after.restarts, after.failure) == (before.name, 0, None)
+    assert after.run != before.run
+
+
 async def test_corrupt_state_is_set_aside_and_everything_is_served_again(local: LocalMachine) -> None:
     local.apply("parrot")
     await local.settled("parrot")
@@ -211,6 +225,26 @@ async def test_a_port_in_use_is_told_with_the_pid_that_uses_it(tmp_path: Path, e
         assert await local.ended() == 1
     assert said.startswith("PortInUse")
     assert f"process {os.getpid()}" in said and "--port" in said
+    assert not local.processes()
+
+
+async def test_a_second_signal_does_not_wait_for_running_answers(local: LocalMachine) -> None:
+    local.apply("parrot")
+    await local.settled("parrot")
+    for pid in local.pids_of("llamacpp_server"):
+        os.kill(pid, signal.SIGSTOP)
+    async with traffic(local, "parrot") as ledger:
+        os.kill(local.owner_pid, signal.SIGTERM)
+        assert await local.end(signal.SIGTERM) == 0
+    assert ledger.right == 0
+    assert not local.processes()
+
+
+async def test_an_address_of_another_machine_is_told_as_such(tmp_path: Path, environments: Path) -> None:
+    local = LocalMachine(tmp_path, environments)
+    said = await local.start("192.0.2.1")
+    assert await local.ended() == 1
+    assert said.startswith("GatewayFailed") and "192.0.2.1" in said
     assert not local.processes()
 
 
