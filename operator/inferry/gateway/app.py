@@ -101,5 +101,5 @@ def model_object(model: ServedModel, name: str) -> dict[str, object]:
 def _problem(
     request: Request, problem: Problem, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    body = error_object(problem, message, Dialect.OPENAI, request.state.request_id)
+    body = error_object(problem, message, Dialect.OPENAI, request.state.request_id.decode())
     return JSONResponse(body, problem.status, headers)

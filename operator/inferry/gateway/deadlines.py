@@ -1,9 +1,9 @@
 """Deadlines without a timer per request: a wheel of coarse ticks. Sans-I/O; someone calls `advance`."""
 
-import math
 from typing import Protocol
 
-TICK_SECONDS = 0.1
+TICKS_PER_SECOND = 10
+TICK_SECONDS = 1 / TICKS_PER_SECOND
 SLOTS = 128
 """12.8 s ahead; longer deadlines are filed again on the way, so closed connections are let go soon."""
 NEVER = 0
@@ -20,8 +20,8 @@ class Expiring(Protocol):
 
 
 def ticks(seconds: float) -> int:
-    """Ticks after which at least `seconds` have passed."""
-    return math.ceil(seconds / TICK_SECONDS) + 1
+    """Ticks after which at least `seconds` have passed, whenever within a tick one begins to count."""
+    return int(seconds * TICKS_PER_SECOND) + 2
 
 
 class Wheel:
@@ -33,7 +33,8 @@ class Wheel:
 
     def arm(self, item: Expiring, seconds: float) -> None:
         """Replaces the item's deadline. Fires between `seconds` and two ticks later."""
-        due = self.tick + ticks(seconds)
+        # `ticks`, without the call: this runs several times per request.
+        due = self.tick + int(seconds * TICKS_PER_SECOND) + 2
         item.due = due
         if item.filed == NEVER or due < item.filed:
             self._file(item)

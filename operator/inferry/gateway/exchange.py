@@ -14,7 +14,7 @@ from inferry.gateway.balance import pick
 from inferry.gateway.errors import Dialect, Problem, Refusal
 from inferry.gateway.heads import RequestHead, request_for_engine
 from inferry.gateway.health import HEALTHY
-from inferry.gateway.responses import ResponseHead, framing_line
+from inferry.gateway.responses import ResponseHead
 from inferry.gateway.routes import Rule
 from inferry.gateway.table import Target
 from inferry.gateway.upstream import Loss, UpstreamConnection
@@ -74,7 +74,7 @@ class Exchange:
         rule: Rule,
         head: RequestHead,
         body: bytes,
-        request_id: str,
+        request_id: bytes,
     ) -> None:
         self._worker = worker
         self._client = client
@@ -86,8 +86,11 @@ class Exchange:
         self._received_at = perf_counter()
 
     def start(self) -> None:
-        worker = self._worker
-        backend = pick(self._target.ready, self._tried, perf_counter(), worker.next_turn())
+        worker, ready = self._worker, self._target.ready
+        if len(ready) == 1 and not self._tried:
+            backend: Backend | None = ready[0]
+        else:
+            backend = pick(ready, self._tried, perf_counter(), worker.next_turn())
         if backend is None:
             self._end(errors.NO_ENDPOINTS)
             self._client.answer(Refusal(errors.NO_ENDPOINTS, "No endpoint of the model is left to try."))
@@ -97,16 +100,17 @@ class Exchange:
         if connection is None:
             worker.connect(backend, self)
         else:
-            self.connected(connection)
+            self._ask(connection, backend)
 
     def connected(self, connection: UpstreamConnection) -> None:
         if self._over:
             connection.abandon()
-            return
-        backend = connection.backend
-        if not connection.usable:
-            self.connect_failed(backend)
-            return
+        elif connection.usable:
+            self._ask(connection, connection.backend)
+        else:
+            self.connect_failed(connection.backend)
+
+    def _ask(self, connection: UpstreamConnection, backend: Backend) -> None:
         self._upstream = connection
         if self._paused:
             connection.pause()
@@ -132,15 +136,12 @@ class Exchange:
         if head.status >= 429 and self._is_tried_elsewhere(backend, head.status):
             return
         self._first_byte_at = perf_counter()
-        self._body = b""
-        self._client.body_sent()
         self._response = head
         self._keep = keep = self._head.keep_alive and not self._worker.draining
         # Goes out with the first piece of the body: one system call less.
         self._unsent = b"".join(
             (
-                head.lines,
-                framing_line(head, self._head.legacy),
+                head.legacy_lines if self._head.legacy else head.lines,
                 self._own_lines(),
                 self._worker.date_line,
                 b"\r\n" if keep else b"connection: close\r\n\r\n",
@@ -150,11 +151,14 @@ class Exchange:
     def on_data(self, data: bytes) -> None:
         if self._unsent:
             data, self._unsent = self._unsent + data, b""
+            # A stream may last for long, and the request will not be sent again.
+            self._body = b""
+            self._client.body_sent()
         self._client.write(data)
 
     def on_complete(self, data: bytes) -> None:
         if data or self._unsent:
-            self.on_data(data)
+            self._client.write(self._unsent + data)
         self._end(None)
         self._client.finished(self._keep)
 
@@ -213,12 +217,12 @@ class Exchange:
 
     def _own_lines(self) -> bytes:
         request_id = self._request_id
-        lines = f"x-request-id: {request_id}\r\n"
+        lines = b"x-request-id: %b\r\n" % request_id
         if self._rule.dialect is Dialect.ANTHROPIC:
-            lines += f"request-id: {request_id}\r\n"
+            lines += b"request-id: %b\r\n" % request_id
         if self._attempts > 1:
-            lines += f"x-inferry-attempts: {self._attempts}\r\n"
-        return lines.encode()
+            lines += b"x-inferry-attempts: %d\r\n" % self._attempts
+        return lines
 
     def _is_tried_elsewhere(self, backend: Backend, status: int) -> bool:
         refused = status in REFUSED_WORK or (self._rule.repeatable and status >= 500)
@@ -266,7 +270,7 @@ class Exchange:
         """Mid-answer: an event that tells, where one fits, and never a proper end of the message."""
         response = self._response
         if response is not None and response.event_stream and upstream.at_event_end():
-            event = errors.stream_event(problem, message, self._rule.dialect, self._request_id)
+            event = errors.stream_event(problem, message, self._rule.dialect, self._request_id.decode())
             self._client.write(event if self._head.legacy else b"%x\r\n%b\r\n" % (len(event), event))
         self._end(problem)
         self._client.finished(keep=False)

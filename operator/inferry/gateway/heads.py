@@ -58,8 +58,8 @@ class RequestHead(msgspec.Struct, frozen=True):
     length: int
     """Bytes of body, or CHUNKED."""
     expects_continue: bool
-    request_id: str
-    """The client's, when it is a usable one; else ""."""
+    request_id: bytes
+    """The client's, when it is a usable one; else empty."""
     forward: bytes
     """Header lines for the engine."""
 
@@ -94,7 +94,7 @@ def judge(
         keep_alive=keep_alive and not legacy,
         length=length,
         expects_continue=expects,
-        request_id=_request_id(seen[b"x-request-id"]) if b"x-request-id" in seen else "",
+        request_id=_request_id(seen[b"x-request-id"]) if b"x-request-id" in seen else b"",
         forward=_forward(seen) if rule is not None else b"",
     )
 
@@ -148,8 +148,8 @@ def _expects_continue(expectation: bytes, rule: Rule | None) -> bool:
     return True
 
 
-def _request_id(given: bytes) -> str:
-    return given.decode() if _REQUEST_ID.fullmatch(given) else ""
+def _request_id(given: bytes) -> bytes:
+    return given if _REQUEST_ID.fullmatch(given) else b""
 
 
 def _forward(seen: dict[bytes, bytes]) -> bytes:
@@ -175,12 +175,12 @@ def _trace(parent: bytes, state: bytes) -> bytes:
     return lines + b"tracestate: %b\r\n" % state if state and state.isascii() and len(state) <= 512 else lines
 
 
-def request_for_engine(path: str, authority: bytes, head: RequestHead, length: int, request_id: str) -> bytes:
+def request_for_engine(path: str, authority: bytes, head: RequestHead, length: int, request_id: bytes) -> bytes:
     """The head an engine gets: one Host, one Content-Length, no transfer encoding."""
     return b"POST %b HTTP/1.1\r\nhost: %b\r\n%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n" % (
         path.encode(),
         authority,
         head.forward,
         length,
-        request_id.encode(),
+        request_id,
     )

@@ -199,7 +199,8 @@ class ClientConnection(HttpToolsProtocol):
             split = (tail + data[:3]).find(BLANK_LINE)
             if split >= 0:
                 return split + 4 - len(tail)
-        return data.find(BLANK_LINE) + 4 if BLANK_LINE in data else 0
+        at = data.find(BLANK_LINE)
+        return at + 4 if at >= 0 else 0
 
     def _begin_body(self, head: RequestHead) -> None:
         self._head_tail = b""
@@ -333,7 +334,8 @@ class ClientConnection(HttpToolsProtocol):
 
     def finished(self, keep: bool) -> None:
         self._exchange = None
-        self._free_body()
+        if self._buffered_bytes:
+            self._free_body()
         if not keep:
             self._close()
         elif self._phase is BUSY:
@@ -369,10 +371,9 @@ class ClientConnection(HttpToolsProtocol):
     def _write_refusal(self, refusal: Refusal, *, close: bool) -> None:
         head, problem = self._head, refusal.problem
         dialect = head.rule.dialect if head is not None and head.rule is not None else Dialect.OPENAI
-        request_id = head.request_id if head is not None else ""
+        request_id = (head.request_id if head is not None else b"") or self.worker.new_request_id()
         self.worker.metrics.refusals[problem.status, problem.code or ""] += 1
-        extra = self.worker.date_line
-        self.write(errors.render(refusal, dialect, request_id or self.worker.new_request_id(), extra, close))
+        self.write(errors.render(refusal, dialect, request_id.decode(), self.worker.date_line, close))
 
     def _close(self) -> None:
         self._phase = CLOSING

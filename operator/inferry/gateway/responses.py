@@ -53,12 +53,9 @@ class ResponseHead(msgspec.Struct, frozen=True):
     """How long the engine keeps an idle connection, when it says so."""
     event_stream: bool
     lines: bytes
-    """Status line and relayed headers, without framing."""
-
-    @property
-    def interim(self) -> bool:
-        """1xx: the real head is still to come."""
-        return self.status < 200
+    """Status line, relayed headers, and how the end is recognised."""
+    legacy_lines: bytes
+    """The same for an HTTP/1.0 client, who gets what is not counted until the close."""
 
 
 def read_response_head(raw: bytes) -> ResponseHead:
@@ -107,6 +104,7 @@ def _described(status: int, legacy: bool, headers: list[tuple[bytes, bytes]]) ->
     connection = first.get(b"connection", b"").lower()
     lasting = not legacy and b"close" not in connection and framing is not Framing.CLOSE
     content_type = first.get(b"content-type", b"").lower()
+    lines = status_line(status) + _relayed(headers, content_type.startswith(b"text/event-stream"))
     return ResponseHead(
         status=status,
         framing=framing,
@@ -115,7 +113,8 @@ def _described(status: int, legacy: bool, headers: list[tuple[bytes, bytes]]) ->
         reusable=lasting and not (framing is Framing.NONE and first.get(b"content-length", b"0") != b"0"),
         idle_seconds=_idle_seconds(first.get(b"keep-alive", b"")),
         event_stream=content_type.startswith(b"text/event-stream"),
-        lines=status_line(status) + _relayed(headers, content_type.startswith(b"text/event-stream")),
+        lines=lines + _framing_line(framing, length, legacy_client=False),
+        legacy_lines=lines + _framing_line(framing, length, legacy_client=True),
     )
 
 
@@ -156,10 +155,9 @@ def _relayed(headers: list[tuple[bytes, bytes]], event_stream: bool) -> bytes:
     return b"".join(lines)
 
 
-def framing_line(head: ResponseHead, legacy_client: bool) -> bytes:
-    """How the client recognises the end; HTTP/1.0 clients get everything that is not counted until the close."""
-    if head.framing is Framing.LENGTH:
-        return b"content-length: %d\r\n" % head.length
-    if head.framing is Framing.NONE or legacy_client:
+def _framing_line(framing: Framing, length: int, *, legacy_client: bool) -> bytes:
+    if framing is Framing.LENGTH:
+        return b"content-length: %d\r\n" % length
+    if framing is Framing.NONE or legacy_client:
         return b""
     return b"transfer-encoding: chunked\r\n"

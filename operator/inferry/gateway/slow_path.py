@@ -33,7 +33,7 @@ class SlowPath:
         gc.freeze()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        send = partial(_send_with_id, send, scope["state"]["request_id"].encode())
+        send = partial(_send_with_id, send, scope["state"]["request_id"])
         probe = PROBES.get(scope["path"]) if scope["method"] == "GET" else None
         if probe is None:
             application = await asyncio.shield(self._application)

@@ -192,7 +192,7 @@ class UpstreamConnection(asyncio.Protocol):
             return b""
         head = read_response_head(data[:end])
         rest = data[end:]
-        if not head.interim:
+        if head.status >= 200:
             self._begin(head, receiver, surplus=bool(rest))
             if not rest and self._receiver is receiver:
                 receiver.on_data(b"")
@@ -243,8 +243,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _complete(self, data: bytes, receiver: Receiver, *, surplus: bool) -> None:
         self._receiver = None
-        self.resume()
-        self._wheel.disarm(self)
+        self.due = NEVER
+        if self._paused:
+            self.resume()
         # Before the receiver learns of the end: its next request may want this connection.
         self._keep_or_close(surplus)
         receiver.on_complete(data)
@@ -256,11 +257,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         elif head.reusable and not surplus and self.usable and self.backend.park(self):
-            self._wheel.arm(self, self._idle_seconds(head))
+            self._wheel.arm(self, self._idle_seconds(head.idle_seconds))
         else:
             self._transport.close()
 
-    def _idle_seconds(self, head: ResponseHead) -> float:
+    def _idle_seconds(self, promised: float | None) -> float:
         """A second less than the engine promises: a request must not cross its close."""
         longest = self._limits.upstream_idle_seconds
-        return longest if head.idle_seconds is None else max(0.1, min(longest, head.idle_seconds - 1))
+        return longest if promised is None or promised > longest else max(0.1, promised - 1)

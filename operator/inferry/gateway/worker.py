@@ -60,7 +60,7 @@ class Worker:
         self._turn = 0
         self._requests = 0
         # Ids must differ between processes and restarts; within one, counting is enough.
-        self._id_prefix = f"req-{os.urandom(6).hex()}-"
+        self._id_prefix = f"req-{os.urandom(6).hex()}-".encode()
 
     def adopt(self, snapshot: Snapshot) -> None:
         """From the next request on. Raises SnapshotError; the table in use stays then."""
@@ -72,13 +72,13 @@ class Worker:
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
         logger.info("snapshot adopted", extra={"version": snapshot.version, "models": len(snapshot.models)})
 
-    def new_request_id(self) -> str:
+    def new_request_id(self) -> bytes:
         self._requests += 1
-        return f"{self._id_prefix}{self._requests:x}"
+        return b"%b%x" % (self._id_prefix, self._requests)
 
-    def engine_request_id(self, request_id: str) -> str:
+    def engine_request_id(self, request_id: bytes) -> bytes:
         """Unique even when clients repeat theirs: engines key running requests by it."""
-        return request_id if request_id.startswith(self._id_prefix) else f"{request_id}.{self.new_request_id()}"
+        return request_id if request_id.startswith(self._id_prefix) else b"%b.%b" % (request_id, self.new_request_id())
 
     def next_turn(self) -> int:
         self._turn += 1
