@@ -31,7 +31,12 @@ class Machine:
     """Indices of its NVIDIA devices."""
 
 
-def machine(environment: Mapping[str, str]) -> Machine:
+def machine() -> Inventory:
+    """What a process with our environment may use. Takes as long as `survey`."""
+    return survey(os.environ).inventory
+
+
+def survey(environment: Mapping[str, str]) -> Machine:
     """Takes milliseconds without a GPU driver, up to seconds while one wakes up; call it in a thread."""
     memory_bytes = _memory_bytes()
     devices = nvidia_devices(environment)

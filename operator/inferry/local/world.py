@@ -103,7 +103,7 @@ class LocalWorld:
 
     async def _hardware(self) -> hardware.Machine:
         if self._machine is None:
-            self._machine = await asyncio.to_thread(hardware.machine, self._environment)
+            self._machine = await asyncio.to_thread(hardware.survey, self._environment)
         return self._machine
 
     def _counted(self, replica: Replica) -> Replica:

@@ -56,7 +56,7 @@ def test_memory_limits_of_a_container_count(tmp_path: Path, files: dict[str, str
 
 
 def test_this_machine_is_one_node_with_something_to_run_on() -> None:
-    (node,) = hardware.machine({}).inventory.nodes
+    (node,) = hardware.machine().nodes
     assert node.cpus > 0
     assert 1 << 28 < node.memory_bytes <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
