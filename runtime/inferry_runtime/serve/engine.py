@@ -15,6 +15,7 @@ from inferry_runtime.serve.failures import ServeError, failure, of_port
 from inferry_runtime.serve.tail import Tail
 
 INHERITED = (
+    "CUDA_DEVICE_ORDER",
     "CUDA_VISIBLE_DEVICES",
     "HOME",
     "LANG",
