@@ -50,10 +50,10 @@ format: .venv/dev ## Rewrite the code the way `make lint` wants it
 	.venv/bin/ruff format .
 
 bench: .venv/dev ## Measure start-up, first answer, gateway overhead and memory, side by side in one run
-	.venv/bin/python -m tests.bench
+	.venv/bin/python tests/bench
 
 chaos: .venv/dev ## 100 rounds of kill -9 against engine, gateway and owner while clients ask questions
-	.venv/bin/python -m tests.bench.chaos --rounds 100
+	PYTHONPATH=tests .venv/bin/python -m component.local.chaos --rounds 100
 
 clean: ## Remove what the targets above made in this folder
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
