@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from inferry.api.model_deployment import DeploymentSpec, EngineChoice, Metadata, Model, ModelDeployment, Scalar
+from inferry.cli.objects import apply_all
+from inferry.cli.paths import absolute_source
 from inferry.cli.refusal import INVALID_INPUT, Refusal
 
 RecordT = TypeVar("RecordT", Model, EngineChoice)
@@ -58,13 +60,6 @@ def deployment_for(request: LaunchRequest, *, folder: Path) -> ModelDeployment:
     )
 
 
-def absolute_source(source: str, folder: Path) -> str:
-    """Plain relative paths become absolute: the process that reads them runs somewhere else."""
-    if "://" in source:
-        return source
-    return str((folder / Path(source).expanduser()).resolve())
-
-
 def made_name(source: str) -> str:
     """A valid object name from the last telling part of a source: `hf://Qwen/Qwen2.5-0.5B@main` -> `qwen2.5-0.5b`."""
     path = re.sub(r"^[a-z0-9]+://", "", source).split("@")[0].rstrip("/")
@@ -97,6 +92,4 @@ def _scalar(text: str) -> Scalar:
 
 def launch_model(request: LaunchRequest, *, wait: bool, timeout: float) -> None:
     """Write the object; wait for it when asked to."""
-    from inferry.cli.objects import apply_all
-
     apply_all((deployment_for(request, folder=Path.cwd()),), wait=wait, timeout=timeout)

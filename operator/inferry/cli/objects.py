@@ -10,8 +10,8 @@ from inferry.api.load import Loaded, load_files, load_text
 from inferry.api.model_deployment import ModelDeployment
 from inferry.api.status import ConditionType
 from inferry.cli.homes import found, here, running
-from inferry.cli.launching import absolute_source
 from inferry.cli.output import Output, note, say, structured, table
+from inferry.cli.paths import absolute_source
 from inferry.cli.refusal import INVALID_INPUT, Refusal
 from inferry.cli.waiting import wait_until_gone, wait_until_ready
 from inferry.local import objects

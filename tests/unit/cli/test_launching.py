@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.api.validate import validate_name
-from inferry.cli.launching import LaunchRequest, absolute_source, deployment_for, made_name
+from inferry.cli.launching import LaunchRequest, deployment_for, made_name
+from inferry.cli.paths import absolute_source
 from inferry.cli.refusal import INVALID_INPUT, Refusal
 
 
