@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from inferry_runtime.engines.base import ArgumentValue, Intent
 from inferry_runtime.engines.ruled import integer
+from inferry_runtime.memory import MIB
 from inferry_runtime.model.architectures import known
 from inferry_runtime.model.facts import ModelFacts, Task
 
@@ -12,6 +13,8 @@ WHOLE_PROMPT_POOLING = frozenset({"mean", "cls", "rank"})
 """Poolings over all tokens of an input, which then have to be computed together."""
 CHECKPOINTS = 4
 """States kept per slot of models that forget; llama.cpp's own 32 can take more memory than the cache itself."""
+ONE_THREAD_BYTES = 32 * MIB
+"""Below this, threads wait for each other longer than they compute: one is as fast, and asks for no second core."""
 
 
 def settle(intent: Intent) -> Intent:
@@ -32,7 +35,9 @@ def settings(facts: ModelFacts, intent: Intent) -> Mapping[str, ArgumentValue]:
         "n_ctx": settled.context_length * settled.parallel,
         "n_parallel": settled.parallel,
     }
-    if intent.cpus is not None:
+    if facts.weight_bytes < ONE_THREAD_BYTES:
+        derived["cpuparams.n_threads"] = 1
+    elif intent.cpus is not None:
         derived["cpuparams.n_threads"] = max(1, int(intent.cpus))
     if facts.state_space is not None or (facts.attention is not None and facts.attention.sliding_layers):
         derived["n_ctx_checkpoints"] = CHECKPOINTS

@@ -11,7 +11,7 @@ from inferry_runtime.engines.base import ArgumentValue, Intent, Launch
 from inferry_runtime.engines.registry import ENGINES
 from inferry_runtime.engines.schema import check_arguments, load_schema
 from inferry_runtime.memory import MIB
-from inferry_runtime.model.facts import Attention, ModelFacts, Task
+from inferry_runtime.model.facts import Attention, ModelFacts, Task, WeightFile
 from inferry_runtime.order import EngineOrder, ModelOrder, Probe, ServeOrder
 from worlds.facts import SMALL_ATTENTION, a_gguf, a_node
 
@@ -84,6 +84,12 @@ def test_embeddings_are_answered_where_they_are_asked_for(
     found = arguments(facts, an_intent(context=512, parallel=1))
     basic = {"cache_ram_mib": 0, "n_ctx": 512, "n_parallel": 1}
     assert found == basic | ({"embedding": True, **expected} if expected else {})
+
+
+def test_a_tiny_model_gets_one_thread_whatever_the_limit() -> None:
+    tiny = a_gguf(weights=(WeightFile(path="tiny.gguf", size_bytes=3 * MIB),))
+    assert arguments(tiny, an_intent())["cpuparams.n_threads"] == 1
+    assert arguments(tiny, an_intent(cpus=8))["cpuparams.n_threads"] == 1
 
 
 @pytest.mark.parametrize("tasks", [(Task.CHAT,), (Task.CHAT, Task.EMBED), (Task.EMBED,), (Task.RERANK,)])
