@@ -13,11 +13,8 @@ def offline_environment(order: ServeOrder, launch: Launch) -> Mapping[str, str]:
     return {
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
-        # Threads that spin for each other need a core each. Where replicas share cores, waiting threads then hold up
-        # the one they wait for: answers took 10 to 100 times as long on two busy cores, and a fifth longer on idle ones.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        # GNU OpenMP's threads spin while they wait for each other: on shared cores one answer then takes seconds instead
-        # of a tenth of one.
+        # Threads that spin while they wait for each other need a core each. On cores that replicas share one answer
+        # took 10 to 100 times as long; not spinning costs a fifth on idle ones.
         "OMP_WAIT_POLICY": "PASSIVE",
         "PATH": f"{launch.python.parent}:{SYSTEM_PATH}",
         "PYTHONUNBUFFERED": "1",
