@@ -52,18 +52,28 @@ class Client(Protocol):
 class Exchange:
     """Holds one count of one backend from `start` to its end, whatever the end is."""
 
-    _backend: Backend | None = None
-    _upstream: UpstreamConnection | None = None
-    _response: ResponseHead | None = None
-    _tried: tuple[Backend, ...] = ()
-    _attempts = 0
-    _refreshed = False
-    _keep = False
-    _paused = False
-    _over = False
-    _unsent = b""
-    _sent_at = 0.0
-    _first_byte_at = 0.0
+    __slots__ = (
+        "_attempts",
+        "_backend",
+        "_body",
+        "_client",
+        "_first_byte_at",
+        "_head",
+        "_keep",
+        "_over",
+        "_paused",
+        "_received_at",
+        "_refreshed",
+        "_request_id",
+        "_response",
+        "_rule",
+        "_sent_at",
+        "_target",
+        "_tried",
+        "_unsent",
+        "_upstream",
+        "_worker",
+    )
 
     def __init__(
         self,
@@ -83,6 +93,18 @@ class Exchange:
         self._head = head
         self._body = body
         self._request_id = request_id
+        self._backend: Backend | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._response: ResponseHead | None = None
+        self._tried: tuple[Backend, ...] = ()
+        self._attempts = 0
+        self._refreshed = False
+        self._keep = False
+        self._paused = False
+        self._over = False
+        self._unsent = b""
+        self._sent_at = 0.0
+        self._first_byte_at = 0.0
         self._received_at = perf_counter()
 
     def start(self) -> None:
@@ -114,7 +136,10 @@ class Exchange:
         self._upstream = connection
         if self._paused:
             connection.pause()
-        request_id = self._worker.engine_request_id(self._request_id)
+        request_id = self._request_id
+        if self._head.request_id:
+            # Engines key running requests by it, and clients repeat theirs.
+            request_id = b"%b.%b" % (request_id, self._worker.new_request_id())
         head = request_for_engine(self._rule.path, backend.authority, self._head, len(self._body), request_id)
         connection.ask(self, head, self._body, plain=self._head.legacy)
         self._sent_at = perf_counter()
@@ -142,7 +167,8 @@ class Exchange:
         self._unsent = b"".join(
             (
                 head.legacy_lines if self._head.legacy else head.lines,
-                self._own_lines(),
+                b"x-request-id: %b\r\n" % self._request_id,
+                self._further_lines() if self._attempts > 1 or self._rule.dialect is Dialect.ANTHROPIC else b"",
                 self._worker.date_line,
                 b"\r\n" if keep else b"connection: close\r\n\r\n",
             )
@@ -215,11 +241,8 @@ class Exchange:
             self._response, self._unsent = None, b""
         return self._response is not None
 
-    def _own_lines(self) -> bytes:
-        request_id = self._request_id
-        lines = b"x-request-id: %b\r\n" % request_id
-        if self._rule.dialect is Dialect.ANTHROPIC:
-            lines += b"request-id: %b\r\n" % request_id
+    def _further_lines(self) -> bytes:
+        lines = b"request-id: %b\r\n" % self._request_id if self._rule.dialect is Dialect.ANTHROPIC else b""
         if self._attempts > 1:
             lines += b"x-inferry-attempts: %d\r\n" % self._attempts
         return lines
@@ -233,7 +256,7 @@ class Exchange:
         others = any(other is not backend and other not in self._tried for other in self._target.ready)
         if not others or self._attempts >= MOST_ATTEMPTS:
             return False
-        if paid and not self._worker.budget(self._target.name).spend(perf_counter()):
+        if paid and not self._worker.may_retry(self._target.name):
             return False
         self._worker.metrics.retries[self._target.name, reason] += 1
         self._tried = (*self._tried, backend)
@@ -281,11 +304,8 @@ class Exchange:
         response = self._response
         if problem is None:
             assert response is not None
-            self._worker.budget(self._target.name).earn()
-            route.requests[response.status, ""] += 1
-            route.duration.observe(perf_counter() - self._received_at)
-            route.first_byte.observe(self._first_byte_at - self._received_at)
-            route.overhead.observe(self._sent_at - self._received_at)
+            since = self._received_at
+            route.answered(response.status, perf_counter() - since, self._first_byte_at - since, self._sent_at - since)
         else:
             route.requests[response.status if response else problem.status, problem.code or ""] += 1
 

@@ -20,7 +20,7 @@ CHUNKED = -1
 """Length of a body that is not known beforehand."""
 
 # Everything the gateway reads. A header that is not here has no effect and goes nowhere.
-WATCHED = frozenset(
+READ = frozenset(
     {
         b"accept",
         b"connection",
@@ -76,7 +76,9 @@ def judge(
     rule = RULES.get(target) or RULES.get(_path(method, target, limits))
     if method != b"POST":
         rule = None
-    seen = _watched(headers)
+    seen = {name.lower(): value for name, value in headers}
+    if len(seen) != len(headers):
+        seen = _merged(headers)
     legacy = version == "1.0"
     if b"host" not in seen and not legacy:
         raise Refusal(errors.BAD_FRAMING, "HTTP/1.1 needs exactly one Host header.")
@@ -109,12 +111,12 @@ def _path(method: bytes, target: bytes, limits: Limits) -> bytes:
     return target.partition(b"?")[0]
 
 
-def _watched(headers: Sequence[Header]) -> dict[bytes, bytes]:
+def _merged(headers: Sequence[Header]) -> dict[bytes, bytes]:
+    """Headers of which some come twice: lists are joined, of what nobody reads the last one stays."""
     seen: dict[bytes, bytes] = {}
     for name, value in headers:
         lower = name.lower()
-        if lower in WATCHED:
-            seen[lower] = value if lower not in seen else _joined(lower, seen[lower], value)
+        seen[lower] = _joined(lower, seen[lower], value) if lower in seen and lower in READ else value
     return seen
 
 
@@ -134,9 +136,10 @@ def _length(seen: dict[bytes, bytes], legacy: bool, limits: Limits) -> int:
     if not stated.isdigit():
         raise Refusal(errors.BAD_FRAMING, "Content-Length is not a number.")
     # A length of thousands of digits would cost time to convert and cannot be meant.
-    if len(stated) > 19 or int(stated) > limits.body_bytes:
+    length = int(stated) if len(stated) <= 19 else limits.body_bytes + 1
+    if length > limits.body_bytes:
         raise Refusal(errors.BODY_TOO_LARGE, f"The body is larger than {limits.body_bytes} bytes.")
-    return int(stated)
+    return length
 
 
 def _expects_continue(expectation: bytes, rule: Rule | None) -> bool:

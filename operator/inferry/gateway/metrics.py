@@ -37,6 +37,13 @@ class Route:
         self.first_byte = Histogram(SECONDS)
         self.overhead = Histogram(OVERHEAD_SECONDS)
 
+    def answered(self, status: int, duration: float, first_byte: float, overhead: float) -> None:
+        """A whole answer was relayed; times in seconds since the request was there."""
+        self.requests[status, ""] += 1
+        self.duration.observe(duration)
+        self.first_byte.observe(first_byte)
+        self.overhead.observe(overhead)
+
 
 class Metrics:
     """Labels are names from the snapshot or constants of the code, never what a client sent."""
@@ -49,6 +56,11 @@ class Metrics:
         self.errors = 0
         """Failures of the gateway's own code."""
         self.lag = Histogram(SECONDS)
+
+    def successes(self, model: str) -> int:
+        """Answers relayed whole, on all routes."""
+        routes = [route for (name, _), route in self.routes.items() if name == model]
+        return sum(sum(route.duration.counts) for route in routes)
 
     def forget_except(self, models: Collection[str]) -> None:
         """Models come and go; their series must not pile up."""

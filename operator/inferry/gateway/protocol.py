@@ -50,6 +50,30 @@ DRAINING_IDLE_SECONDS = 1.0
 class ClientConnection(HttpToolsProtocol):
     """Inference requests are relayed; all others go to the ASGI application through uvicorn's own cycle."""
 
+    __slots__ = (
+        "_backlog",
+        "_body_bytes",
+        "_body_since",
+        "_buffered_bytes",
+        "_complete",
+        "_exchange",
+        "_head",
+        "_head_bytes",
+        "_head_tail",
+        "_headers",
+        "_left",
+        "_parts",
+        "_phase",
+        "_raw_body_bytes",
+        "_unread_bytes",
+        "_url",
+        "_walker",
+        "_write_paused",
+        "due",
+        "filed",
+        "worker",
+    )
+
     def __init__(self, worker: Worker, config: Config, state: ServerState, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, state, {}, loop)
         # uvicorn lets data after `connection: close` pass; here it is refused.
@@ -72,8 +96,8 @@ class ClientConnection(HttpToolsProtocol):
         self._forget_request()
 
     def _forget_request(self) -> None:
-        self.headers: list[Header] = []
-        self.url = b""
+        self._headers: list[Header] = []
+        self._url = b""
         self._head: RequestHead | None = None
         self._head_bytes = 0
         self._complete = False
@@ -205,7 +229,8 @@ class ClientConnection(HttpToolsProtocol):
     def _begin_body(self, head: RequestHead) -> None:
         self._head_tail = b""
         if head.length == 0:
-            self._check_end(True)
+            if not self._complete:
+                raise _ambiguous()
             return
         if self.worker.buffered_bytes + head.length > self.worker.limits.buffered_bytes:
             raise Refusal(errors.OVERLOADED, "Too much is waiting to be sent to engines.")
@@ -240,16 +265,13 @@ class ClientConnection(HttpToolsProtocol):
             piece = data[: len(data) - len(rest)] if rest else data
         self._raw_body_bytes += len(piece)
         self.parser.feed_data(piece)
-        self._check_end(done)
+        if done != self._complete:
+            raise _ambiguous()
         if walker is not None:
             self._check_chunks()
         if not done:
             self._expect_more()
         return rest
-
-    def _check_end(self, counted: bool) -> None:
-        if counted != self._complete:
-            raise Refusal(errors.BAD_FRAMING, "The end of the request is ambiguous.")
 
     def _check_chunks(self) -> None:
         overhead = self._raw_body_bytes - self._body_bytes
@@ -261,10 +283,13 @@ class ClientConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         pass
 
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
     def on_header(self, name: bytes, value: bytes) -> None:
         # After the head these are trailers, which mean nothing here.
         if self._head is None:
-            self.headers.append((name, value))
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         parser = self.parser
@@ -272,9 +297,9 @@ class ClientConnection(HttpToolsProtocol):
             raise Refusal(errors.BAD_FRAMING, "No upgrade is offered here.")
         self._head = judge(
             parser.get_method(),
-            self.url,
+            self._url,
             parser.get_http_version(),
-            self.headers,
+            self._headers,
             keep_alive=parser.should_keep_alive(),
             limits=self.worker.limits,
         )
@@ -299,7 +324,7 @@ class ClientConnection(HttpToolsProtocol):
         self._phase = BUSY
         worker, head = self.worker, self._head
         assert head is not None
-        worker.wheel.disarm(self)
+        self.due = NEVER
         if head.rule is None:
             self._hand_to_application(head)
             return
@@ -408,7 +433,7 @@ class ClientConnection(HttpToolsProtocol):
     # Requests that are not inference.
 
     def _hand_to_application(self, head: RequestHead) -> None:
-        headers = [(name.lower(), value) for name, value in self.headers]
+        headers = [(name.lower(), value) for name, value in self._headers]
         super().on_message_begin()
         self.url = head.target
         self.headers.extend(headers)
@@ -420,6 +445,10 @@ class ClientConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         self.finished(self.cycle.keep_alive)
+
+
+def _ambiguous() -> Refusal:
+    return Refusal(errors.BAD_FRAMING, "The end of the request is ambiguous.")
 
 
 def _cause(error: Exception) -> Refusal:

@@ -50,7 +50,7 @@ class ResponseHead(msgspec.Struct, frozen=True):
     reusable: bool
     """The connection may carry another request afterwards."""
     idle_seconds: float | None
-    """How long the engine keeps an idle connection, when it says so."""
+    """How long to keep the connection idle: a second less than the engine says it will, when it says so."""
     event_stream: bool
     lines: bytes
     """Status line, relayed headers, and how the end is recognised."""
@@ -138,7 +138,8 @@ def _framing(
 
 def _idle_seconds(keep_alive: bytes) -> float | None:
     stated = _KEEP_ALIVE_TIMEOUT.search(keep_alive.lower())
-    return float(stated[1]) if stated else None
+    # A second less, so that a request does not cross the engine's close.
+    return max(0.1, float(stated[1]) - 1) if stated else None
 
 
 def _relayed(headers: list[tuple[bytes, bytes]], event_stream: bool) -> bytes:

@@ -46,6 +46,27 @@ class Receiver(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
+    __slots__ = (
+        "_closed",
+        "_head",
+        "_held",
+        "_left",
+        "_limits",
+        "_paused",
+        "_plain",
+        "_receiver",
+        "_silence_ticks",
+        "_tail",
+        "_transport",
+        "_walker",
+        "_wheel",
+        "answered",
+        "backend",
+        "due",
+        "filed",
+        "requests",
+    )
+
     def __init__(self, backend: Backend, wheel: Wheel, limits: Limits) -> None:
         self.backend = backend
         self.requests = 0
@@ -257,11 +278,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         elif head.reusable and not surplus and self.usable and self.backend.park(self):
-            self._wheel.arm(self, self._idle_seconds(head.idle_seconds))
+            longest = self._limits.upstream_idle_seconds
+            self._wheel.arm(self, longest if head.idle_seconds is None else min(longest, head.idle_seconds))
         else:
             self._transport.close()
-
-    def _idle_seconds(self, promised: float | None) -> float:
-        """A second less than the engine promises: a request must not cross its close."""
-        longest = self._limits.upstream_idle_seconds
-        return longest if promised is None or promised > longest else max(0.1, promised - 1)

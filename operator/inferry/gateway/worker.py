@@ -76,19 +76,17 @@ class Worker:
         self._requests += 1
         return b"%b%x" % (self._id_prefix, self._requests)
 
-    def engine_request_id(self, request_id: bytes) -> bytes:
-        """Unique even when clients repeat theirs: engines key running requests by it."""
-        return request_id if request_id.startswith(self._id_prefix) else b"%b.%b" % (request_id, self.new_request_id())
-
     def next_turn(self) -> int:
         self._turn += 1
         return self._turn
 
-    def budget(self, model: str) -> RetryBudget:
-        found = self._budgets.get(model)
-        if found is None:
-            found = self._budgets[model] = RetryBudget(perf_counter())
-        return found
+    def may_retry(self, model: str) -> bool:
+        """Spends of the model's retry budget."""
+        now, successes = perf_counter(), self.metrics.successes(model)
+        budget = self._budgets.get(model)
+        if budget is None:
+            budget = self._budgets[model] = RetryBudget(now, successes)
+        return budget.spend(now, successes)
 
     def connect(self, backend: Backend, waiting: Connecting) -> None:
         """Opens a connection; `waiting` hears of the outcome exactly once."""

@@ -417,7 +417,7 @@ class TestDeadlines:
         async with wired(1, limits=Limits(head_seconds=1.0)) as wire:
             client = wire.client()
             for _ in range(15):
-                client.send(b"P" if not client.connection.url else b"/")
+                client.send(b"P" if not client.connection._url else b"/")
                 wire.worker.wheel.advance()
             assert status(client) in (400, 408)
 

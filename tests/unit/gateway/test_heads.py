@@ -187,5 +187,5 @@ def test_how_the_client_sees_the_end(raw: bytes, modern: bytes, legacy: bytes) -
 
 
 def test_the_engine_s_own_patience_is_learned() -> None:
-    assert read_response_head(response(b"Keep-Alive: timeout=5, max=100")).idle_seconds == 5
+    assert read_response_head(response(b"Keep-Alive: timeout=5, max=100")).idle_seconds == 4
     assert read_response_head(response(b"Keep-Alive: max=100")).idle_seconds is None

@@ -195,11 +195,9 @@ def test_a_healthy_endpoint_does_not_probe() -> None:
 
 
 def test_a_retry_budget_is_a_tenth_of_the_successes_and_three_a_second() -> None:
-    budget = RetryBudget(0.0)
-    assert [budget.spend(0.0) for _ in range(4)] == [True, True, True, False]
-    assert budget.spend(0.4)
-    assert not budget.spend(0.4)
-    for _ in range(20):
-        budget.earn()
-    assert [budget.spend(0.4) for _ in range(3)] == [True, True, False]
-    assert sum(budget.spend(1000.0) for _ in range(100)) == MOST_SAVED
+    budget = RetryBudget(0.0, successes=100)
+    assert [budget.spend(0.0, 100) for _ in range(4)] == [True, True, True, False]
+    assert budget.spend(0.4, 100)
+    assert not budget.spend(0.4, 100)
+    assert [budget.spend(0.4, 120) for _ in range(3)] == [True, True, False]
+    assert sum(budget.spend(1000.0, 120) for _ in range(100)) == MOST_SAVED
