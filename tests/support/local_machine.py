@@ -172,12 +172,14 @@ def kill(pid: int) -> None:
         return
 
 
-async def until(true: Callable[[], bool], story: Callable[[], str] = lambda: "") -> None:
+async def until(
+    true: Callable[[], bool], story: Callable[[], str] = lambda: "", *, look_seconds: float = LOOK_SECONDS
+) -> None:
     """Look until it is so. Raises TimeoutError with the story."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not true():  # noqa: ASYNC110 - other processes make it so
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(look_seconds)
     except TimeoutError:
         raise TimeoutError(story()) from None
 

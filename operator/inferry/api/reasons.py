@@ -69,6 +69,7 @@ class Reason(StrEnum):
     AVAILABLE = "Available"
     LOADING = "Loading"
     PROBING = "Probing"
+    ANNOUNCING = "Announcing"
     BACKING_OFF = "BackingOff"
     NO_REPLICAS = "NoReplicas"
     CRASH_LOOP = "CrashLoop"

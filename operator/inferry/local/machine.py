@@ -21,7 +21,7 @@ from inferry.decide.decide import decide
 from inferry.local import logs
 from inferry.local.accept import holders
 from inferry.local.gateway_process import GatewayProcess
-from inferry.local.in_flight import InFlight
+from inferry.local.gateway_word import GatewayWord
 from inferry.local.keeper import ObjectKeeper, key_of
 from inferry.local.publisher import SnapshotPublisher
 from inferry.local.replicas import Found, Replicas
@@ -52,13 +52,13 @@ class Machine:
         self.gateway = gateway
         self._publisher = publisher
         self._keeper = ObjectKeeper(workshop.home)
-        self._in_flight = InFlight(gateway, publisher)
+        self._word = GatewayWord(gateway, publisher)
         self._differs = asyncio.Event()
         self.replicas = Replicas(workshop, group, self._changed)
         world = LocalWorld(
             keeper=self._keeper,
             replicas=self.replicas,
-            in_flight=self._in_flight,
+            gateway=self._word,
             catalog=catalog,
             environment=workshop.environment,
             reported=self._differs.set,
@@ -73,6 +73,12 @@ class Machine:
             self._controller.add(key)
         self._publisher.publish(self._parts())
 
+    async def answering(self) -> None:
+        """The gateway answers, and has said what it routes by: nothing that was ready looks as if it were not. Raises
+        GatewayFailed."""
+        await self.gateway.answering()
+        await self._word.look()
+
     def loops(self) -> tuple[Coroutine[None, None, None], ...]:
         """Each until it is cancelled."""
         return (
@@ -80,8 +86,8 @@ class Machine:
             self._watch_objects(),
             self._publish(),
             self._rotate_logs(),
-            self.gateway.keep(self._in_flight.look_now),
-            self._in_flight.watch(self._draining, self._look_at_draining),
+            self.gateway.keep(self._word.look_now),
+            self._word.watch(self._draining, self._look_at_draining, self._look_at_all),
         )
 
     def _changed(self, key: Key) -> None:
@@ -94,7 +100,8 @@ class Machine:
             await self._differs.wait()
             self._differs.clear()
             try:
-                self._publisher.publish(self._parts())
+                if self._publisher.publish(self._parts()):
+                    self._word.look_now()
             except OSError as error:
                 logger.error("snapshot cannot be written", extra={"reason": str(error)})
                 self._differs.set()
@@ -129,6 +136,10 @@ class Machine:
         for key in self.replicas.deployments():
             if any(replica.draining_since is not None for replica in self.replicas.of(key)):
                 self._controller.add(key)
+
+    def _look_at_all(self) -> None:
+        for key in self.replicas.deployments():
+            self._controller.add(key)
 
     async def _rotate_logs(self) -> None:
         while True:

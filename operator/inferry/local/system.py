@@ -122,7 +122,7 @@ async def _run(machine: Machine, left: Sequence[Found], signals: _Signals, up: C
 
 async def _start(machine: Machine, left: Sequence[Found]) -> None:
     await machine.open(left)
-    await machine.gateway.answering()
+    await machine.answering()
 
 
 async def _unless_stopped(signals: _Signals, work: Coroutine[None, None, None]) -> None:

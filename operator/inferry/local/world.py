@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from inferry.api.model_deployment import ModelDeployment
 from inferry.api.problems import FieldProblem
@@ -14,7 +13,7 @@ from inferry.control.reconcile import spec_problems
 from inferry.control.world import Key
 from inferry.local import hardware
 from inferry.local.accept import holders
-from inferry.local.in_flight import InFlight
+from inferry.local.gateway_word import GatewayWord
 from inferry.local.keeper import ObjectKeeper
 from inferry.local.replicas import Replicas
 from inferry.local.sources import access, inspection_request
@@ -31,14 +30,14 @@ class LocalWorld:
         *,
         keeper: ObjectKeeper,
         replicas: Replicas,
-        in_flight: InFlight,
+        gateway: GatewayWord,
         catalog: Catalog,
         environment: Mapping[str, str],
         reported: Callable[[], None],
     ) -> None:
         self._keeper = keeper
         self._replicas = replicas
-        self._in_flight = in_flight
+        self._gateway = gateway
         self._catalog = catalog
         self._environment = environment
         self._reported = reported
@@ -49,7 +48,7 @@ class LocalWorld:
         return self._keeper.get(key)
 
     async def observe(self, key: Key) -> Observed:
-        return Observed(replicas=tuple(self._counted(replica) for replica in self._replicas.of(key)))
+        return Observed(replicas=tuple(self._gateway.about(replica) for replica in self._replicas.of(key)))
 
     async def inspect(self, deployment: ModelDeployment) -> Inspection:
         """Raises ModelError."""
@@ -75,7 +74,7 @@ class LocalWorld:
         for name in plan.remove:
             self._replicas.remove(name)
         if plan.drain:
-            self._in_flight.look_now()
+            self._gateway.look_now()
 
     async def report(self, key: Key, status: DeploymentStatus) -> None:
         """Raises WorldError when the state folder cannot be written."""
@@ -105,9 +104,6 @@ class LocalWorld:
         if self._machine is None:
             self._machine = await asyncio.to_thread(hardware.survey, self._environment)
         return self._machine
-
-    def _counted(self, replica: Replica) -> Replica:
-        return replace(replica, in_flight=self._in_flight.of(replica)) if replica.port else replica
 
 
 def name_conflicts(deployment: ModelDeployment, holding: Mapping[str, str]) -> tuple[FieldProblem, ...]:

@@ -16,6 +16,7 @@ _BUSY: Final = {
     Phase.PENDING: Reason.PREPARING,
     Phase.DOWNLOADING: Reason.DOWNLOADING,
     Phase.LOADING: Reason.LOADING,
+    Phase.ANSWERED: Reason.ANNOUNCING,
     Phase.READY: Reason.ENGINE_NOT_HEALTHY,
     Phase.BACKING_OFF: Reason.BACKING_OFF,
 }

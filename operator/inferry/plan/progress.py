@@ -7,7 +7,7 @@ from inferry.api.quantity import format_bytes
 from inferry.api.status import ProgressStatus
 from inferry.plan.types import Phase, Progress, Replica
 
-_ORDER: Final = (Phase.BACKING_OFF, Phase.PENDING, Phase.DOWNLOADING, Phase.LOADING)
+_ORDER: Final = (Phase.BACKING_OFF, Phase.PENDING, Phase.DOWNLOADING, Phase.LOADING, Phase.ANSWERED)
 _MINUTE_SECONDS: Final = 60
 
 

@@ -18,6 +18,9 @@ from inferry.plan.types import Observed, Phase, Replica
 
 MAX_SURGE: Final = 1
 
+_PICKABLE: Final = (Phase.ANSWERED, Phase.READY)
+"""In these a gateway may be sending it requests, whatever is known of them."""
+
 SETTLE_SECONDS: Final = 0.5
 """After a replica is marked as draining a gateway may still be sending it one more request; an idle reading counts
 only after this long. Gateways get a new snapshot within a tenth of it."""
@@ -113,7 +116,7 @@ def _running(replica: Replica) -> float:
 
 def _quiet(replica: Replica) -> bool:
     """It has not come up, or is down: no gateway sends it anything. A draining one may be unready and still answer."""
-    return not replica.ready and replica.phase is not Phase.READY and not replica.in_flight
+    return not replica.ready and replica.phase not in _PICKABLE and not replica.in_flight
 
 
 def _drained(replica: Replica, now: float) -> bool:

@@ -17,6 +17,8 @@ class Phase(StrEnum):
     """Nothing runs yet: waiting for a node, a port, an engine environment or an image."""
     DOWNLOADING = "Downloading"
     LOADING = "Loading"
+    ANSWERED = "Answered"
+    """It has answered a question, and no gateway has confirmed yet that it picks it: one may do so any moment."""
     READY = "Ready"
     BACKING_OFF = "BackingOff"
     """It failed and is started again later."""

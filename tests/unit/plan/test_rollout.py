@@ -86,6 +86,18 @@ CASES = {
         0,
         moves(0, drain=["a"], again_after=SETTLE_SECONDS),
     ),
+    "one that a gateway may just be taking up is drained, not removed": (
+        [a_replica("a", "new", ready=False, phase=Phase.ANSWERED, in_flight=None)],
+        "new",
+        0,
+        moves(0, drain=["a"], again_after=SETTLE_SECONDS),
+    ),
+    "an old one keeps answering until a gateway has taken up the new one": (
+        [a_replica("a", "old"), down("n", "new", phase=Phase.ANSWERED)],
+        "new",
+        1,
+        moves(1),
+    ),
     "nothing wanted: what answers drains, what does not goes": (
         [a_replica("a", "new"), down("b", "new"), a_replica("c", "old")],
         "new",

@@ -113,6 +113,11 @@ SITUATIONS = {
         {"ModelReady": "True ModelVerified", "Available": "False Loading", "Progressing": "True Starting"},
         "False Loading",
     ),
+    "one has answered, the gateway does not know yet": (
+        lambda: look(a_replica("a", revision(), ready=False, phase=Phase.ANSWERED)),
+        {"ModelReady": "True ModelVerified", "Available": "False Announcing", "Progressing": "True Starting"},
+        "False Announcing",
+    ),
     "a replica that answers": (
         lambda: look(a_replica("a", revision())),
         {"ModelReady": "True ModelVerified", "Available": "True Available", "Progressing": "False Complete"},
