@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -22,6 +23,8 @@ DECIDED = frozenset({"force_model", "host", "port", "non_blocking"})
 # Transformers gives '@' and ':' meanings of their own, and a leading '/' or '..' would leave the folder of links.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w-]*(?:\.[\w-]+)*(?:/[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)*")
 FALLBACK_NAME = "model"
+LINKS = "inferry-transformers-"
+"""Folders of links in the temporary folder: this, the process, and something random."""
 
 
 class OptionError(ValueError):
@@ -52,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     # uvicorn drains at the first signal, then raises it again: this ends the process with status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    with tempfile.TemporaryDirectory(prefix="inferry-") as links:
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{LINKS}{os.getpid()}-") as links:
         os.chdir(links)
         model = AnyNameOf(link(Path(named.model), named.alias))
         model.names = frozenset(named.alias)
@@ -87,23 +91,23 @@ def extra_options(extra: Sequence[str]) -> dict[str, Any]:
     """Raises OptionError. Only what was given: the defaults are already those of the class."""
     if not extra:
         return {}
-    import click
     import typer
     from transformers.cli.serve import Serve
 
     app = typer.Typer()
     app.command()(Serve)
-    command = typer.main.get_command(app)
+    # typer brings a click of its own; the class of its usage errors is only to be had through what it exports.
+    usage_error: Any = typer.BadParameter.__mro__[1]
     try:
-        context = command.make_context("serve", list(extra))
-    except click.ClickException as error:
+        context = typer.main.get_command(app).make_context("serve", list(extra))
+    except usage_error as error:
         raise OptionError(error.format_message()) from None
-    given = click.core.ParameterSource.COMMANDLINE
-    return serve_options({name: value for name, value in context.params.items() if given == source(context, name)})
+    return serve_options({name: value for name, value in context.params.items() if is_given(context, name)})
 
 
-def source(context: Any, name: str) -> object:
-    return context.get_parameter_source(name)
+def is_given(context: Any, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def link(model: Path, names: Sequence[str]) -> str:
@@ -113,6 +117,24 @@ def link(model: Path, names: Sequence[str]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(model.resolve(), target_is_directory=True)
     return name
+
+
+def sweep(folder: Path) -> None:
+    """Remove the links of processes that were killed and could not do it themselves."""
+    for left in folder.glob(f"{LINKS}*-*"):
+        process = left.name.removeprefix(LINKS).partition("-")[0]
+        if process.isdecimal() and not is_alive(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def serve(model: AnyNameOf, host: str, port: int, options: Mapping[str, Any]) -> None:

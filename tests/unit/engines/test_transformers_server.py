@@ -1,11 +1,13 @@
 """The parts of Transformers' main that need no Transformers: names, links and options."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from inferry_runtime.engines.transformers_server import AnyNameOf, link, parsed
+from inferry_runtime.engines.transformers_server import AnyNameOf, link, parsed, sweep
 
 
 @pytest.fixture
@@ -55,3 +57,23 @@ def test_options_of_the_engine_are_left_for_it() -> None:
     )
     assert (named.model, named.alias) == ("/m", ["a", "b"])
     assert extra == ["--compile"]
+
+
+def test_links_of_killed_processes_are_swept_and_those_of_living_ones_kept(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, alive, other = (
+        tmp_path / name
+        for name in (
+            f"inferry-transformers-{ended.pid}-a",
+            f"inferry-transformers-{os.getpid()}-a",
+            "inferry-transformers-x",
+        )
+    )
+    kept = tmp_path / "model"
+    kept.mkdir()
+    for folder in (dead, alive, other):
+        folder.mkdir()
+        (folder / "parrot").symlink_to(kept)
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, other.name, "model"])
