@@ -253,6 +253,7 @@ class Exchange:
 
     def _try_elsewhere(self, backend: Backend, reason: str, *, paid: bool) -> bool:
         """`paid`: the engine did something for it, so the model's retry budget must allow it."""
+        self._target = self._worker.current(self._target)
         others = any(other is not backend and other not in self._tried for other in self._target.ready)
         if not others or self._attempts >= MOST_ATTEMPTS:
             return False
@@ -269,6 +270,9 @@ class Exchange:
         if upstream.answered or not upstream.reused or self._refreshed or self._attempts >= MOST_ATTEMPTS:
             return False
         self._refreshed = True
+        self._target = self._worker.current(self._target)
+        if backend not in self._target.ready:
+            return self._try_elsewhere(backend, "stale_connection", paid=False)
         self._worker.metrics.retries[self._target.name, "stale_connection"] += 1
         self._leave(backend)
         self._hold(backend)

@@ -12,6 +12,7 @@ from inferry.gateway.limits import Limits
 from inferry.gateway.server import Options, Server
 from inferry.gateway.sockets import listen
 from inferry_runtime.serve import logs
+from inferry_runtime.serve.options import LEASE_GRACE_SECONDS
 
 logger = logging.getLogger("inferry.gateway")
 
@@ -60,6 +61,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         settle_seconds=arguments.settle_seconds,
         admin=arguments.admin,
         lease=arguments.lease,
+        lease_grace_seconds=arguments.lease_grace_seconds,
         limits=Limits(body_bytes=arguments.body_limit),
     )
 
@@ -87,7 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--body-limit", type=int, default=Limits().body_bytes, metavar="BYTES", help="largest request")
     parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="for running answers when stopped")
     parser.add_argument("--settle-seconds", type=float, default=0.0, help="from not ready to refusing connections")
-    parser.add_argument("--lease", type=Path, metavar="FILE", help="exit when nobody has locked it for two minutes")
+    parser.add_argument(
+        "--lease", type=Path, metavar="FILE", help="exit when nobody has locked it for the grace period"
+    )
+    parser.add_argument("--lease-grace-seconds", type=float, default=LEASE_GRACE_SECONDS)
     return parser
 
 

@@ -209,7 +209,10 @@ class ClientConnection(HttpToolsProtocol):
         head = self._head
         if head is not None:
             self._begin_body(head)
-            return data[end:]
+            rest = data[end:]
+            if not rest and self._phase is BODY:
+                self._expect_more()
+            return rest
         if self._phase is IDLE:
             self._phase = HEAD
             self.worker.wheel.arm(self, limits.head_seconds)
@@ -251,7 +254,7 @@ class ClientConnection(HttpToolsProtocol):
         seconds = max(limits.body_seconds, length / limits.body_bytes_per_second)
         if not self._body_since:
             self._body_since = wheel.tick
-        wheel.arm(self, seconds - wheel.seconds_since(self._body_since))
+        wheel.arm(self, max(0.0, seconds - wheel.seconds_since(self._body_since)))
 
     def _read_body(self, data: bytes) -> bytes:
         walker = self._walker

@@ -20,11 +20,10 @@ from inferry.gateway.snapshot_file import SnapshotFile
 from inferry.gateway.sockets import BACKLOG
 from inferry.gateway.worker import Worker
 from inferry_runtime.serve import lease
+from inferry_runtime.serve.options import LEASE_GRACE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-UNOWNED_SECONDS = 120.0
-"""Long enough for the owner to be restarted, short enough that nothing stays behind for ever."""
 FLUSH_SECONDS = 1.0
 """For the last events to leave the process."""
 
@@ -39,7 +38,8 @@ class Options:
     admin: str | None = None
     """Path of the admin socket."""
     lease: Path | None = None
-    """Exit when nobody has held this file's lock for UNOWNED_SECONDS."""
+    """Exit when nobody has held this file's lock for `lease_grace_seconds`."""
+    lease_grace_seconds: float = LEASE_GRACE_SECONDS
     limits: Limits = field(default_factory=Limits)
 
 
@@ -122,7 +122,7 @@ class Server:
                 act(connection)
 
     async def _watch(self, path: Path) -> None:
-        await lease.lost(path, UNOWNED_SECONDS)
+        await lease.lost(path, self._options.lease_grace_seconds)
         logger.warning("nobody owns this gateway any more", extra={"lease": str(path)})
         self._stop()
 

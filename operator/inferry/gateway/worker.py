@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from email.utils import formatdate
 from time import perf_counter
 from typing import Protocol
@@ -14,7 +15,7 @@ from inferry.gateway.budget import RetryBudget
 from inferry.gateway.deadlines import TICK_SECONDS, Wheel
 from inferry.gateway.limits import Limits
 from inferry.gateway.metrics import Metrics
-from inferry.gateway.table import RoutingTable, build_table
+from inferry.gateway.table import RoutingTable, Target, build_table
 from inferry.gateway.upstream import Loss, UpstreamConnection
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,11 @@ class Worker:
     def new_request_id(self) -> bytes:
         self._requests += 1
         return b"%b%x" % (self._id_prefix, self._requests)
+
+    def current(self, target: Target) -> Target:
+        """The same model as the snapshot in use has it: an endpoint that drains by now gets no retry either."""
+        assert self.table is not None
+        return self.table.targets.get(target.name) or replace(target, ready=())
 
     def next_turn(self) -> int:
         self._turn += 1

@@ -191,6 +191,17 @@ async def test_a_gateway_whose_lease_is_held_stays(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
+async def test_a_gateway_that_nobody_owns_ends_itself(tmp_path: Path) -> None:
+    lease = tmp_path / "lease"
+    descriptor = os.open(lease, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    arguments = ("--lease", str(lease), "--lease-grace-seconds", "0.3")
+    async with Gateway(tmp_path, served(), arguments=arguments) as gateway:
+        assert (await get(gateway, "/readyz")).status == 200
+        os.close(descriptor)
+        assert await gateway.exit_status() == 0
+
+
 async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
     import subprocess
     import sys

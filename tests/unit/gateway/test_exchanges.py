@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from inferry.api.snapshot import Snapshot
+from inferry.api.snapshot import EndpointState, Snapshot
 from inferry.gateway.chunks import ChunkWalker
 from inferry.gateway.limits import Limits
 from support.gateway import endpoint, request, served
@@ -352,6 +352,30 @@ class TestKeeping:
             assert engine.transport.closed
             assert idle_client.received.endswith(b"ok")
 
+    async def test_no_retry_goes_to_an_endpoint_that_drains_by_now(self) -> None:
+        async with wired(1, 2) as wire:
+            client, engine = await ask(wire)
+            other = 3 - engine.connection.backend.port
+            draining = endpoint(other, state=EndpointState.DRAINING)
+            wire.worker.adopt(Snapshot(version=2, models=(served(endpoint(3 - other), draining),)))
+            engine.answer(BUSY)
+            assert status(client) == 503
+            assert len(wire.engines) == 1
+
+    async def test_a_stale_connection_to_a_draining_endpoint_is_replaced_elsewhere(self) -> None:
+        async with wired(1) as wire:
+            client, engine = await ask(wire)
+            engine.answer(OK)
+            client.transport.take()
+            client.send(request(CHAT, BODY))
+            draining = endpoint(1, state=EndpointState.DRAINING)
+            wire.worker.adopt(Snapshot(version=2, models=(served(draining, endpoint(2)),)))
+            engine.transport.lose()
+            await turns()
+            assert wire.engines[1].connection.backend.port == 2
+            wire.engines[1].answer(OK)
+            assert status(client) == 200
+
 
 class TestPressure:
     async def test_a_client_that_does_not_read_stops_the_engine(self) -> None:
@@ -403,7 +427,9 @@ class TestPressure:
 
 
 class TestDeadlines:
-    @pytest.mark.parametrize("sent", [b"POST /v1", request(CHAT, BODY)[:-1], b"\r\n"])
+    @pytest.mark.parametrize(
+        "sent", [b"POST /v1", request(CHAT, BODY)[:-1], request(CHAT, BODY)[: -len(BODY)], b"\r\n"]
+    )
     async def test_a_request_that_trickles_is_a_408(self, sent: bytes) -> None:
         async with wired(1, limits=Limits(head_seconds=1.0, body_seconds=1.0)) as wire:
             client = wire.client()
