@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import msgspec
 
@@ -11,6 +12,17 @@ ORDER_VERSION = 1
 
 class OrderError(ValueError):
     """The document is not a ServeOrder of this version; the message names the field."""
+
+
+class IntegrityPolicy(StrEnum):
+    """What becomes of bytes that are not what their digest says. Without a digest, the first one seen is it."""
+
+    VERIFY = "Verify"
+    """They are set aside and never served."""
+    RECORD = "Record"
+    """They are served, under the digest they have, and it is said that they differ."""
+    OFF = "Off"
+    """Nobody looks: nothing is hashed, but what has no digest to be stored by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +46,7 @@ class ModelOrder:
     """Path of the file or folder the engine opens, relative to the model's root; "" is the root itself."""
     projector: str = ""
     mirror: str = ""
-    verify: bool = True
+    integrity: IntegrityPolicy = IntegrityPolicy.VERIFY
     allow_unsafe_formats: bool = False
 
 

@@ -40,6 +40,8 @@ class ServeReport:
     """0 when the stage has no size."""
     bytes_per_second: float = 0.0
     eta_seconds: float | None = None
+    note: str = ""
+    """What a person should know of the model although it is served; "" when there is nothing."""
     ready: bool = False
     engine_pid: int | None = None
     started_at: float = 0.0

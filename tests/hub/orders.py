@@ -3,11 +3,15 @@
 from inferry_runtime.model.listing import Access
 from inferry_runtime.model.repository import open_repository
 from inferry_runtime.model.source import parse_source, without_revision
-from inferry_runtime.order import ModelOrder, OrderedFile
+from inferry_runtime.order import IntegrityPolicy, ModelOrder, OrderedFile
 
 
 def order_everything(
-    source: str, access: Access | None = None, *, verify: bool = True, allow_unsafe_formats: bool = False
+    source: str,
+    access: Access | None = None,
+    *,
+    integrity: IntegrityPolicy = IntegrityPolicy.VERIFY,
+    allow_unsafe_formats: bool = False,
 ) -> ModelOrder:
     """Lists the source, and orders every file of it with the digests the listing tells."""
     parsed = parse_source(source)
@@ -22,6 +26,6 @@ def order_everything(
             files=files,
             primary="",
             mirror=access.mirror,
-            verify=verify,
+            integrity=integrity,
             allow_unsafe_formats=allow_unsafe_formats,
         )

@@ -1,6 +1,5 @@
 """`ModelDeployment` v1alpha1: what a user writes. Everything left out is decided and shown in status."""
 
-from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -9,6 +8,7 @@ from pydantic.alias_generators import to_camel
 from inferry.api.status import DeploymentStatus
 from inferry_runtime.hardware import Vendor
 from inferry_runtime.model.facts import Task
+from inferry_runtime.order import IntegrityPolicy
 
 GROUP: Final = "inferry.dev"
 VERSION: Final = "v1alpha1"
@@ -50,12 +50,6 @@ class FileSelection(Record):
 
 class SecretReference(Record):
     name: str = Field(description="Secret in the same namespace; its keys become the credentials of the source.")
-
-
-class IntegrityPolicy(StrEnum):
-    VERIFY = "Verify"
-    RECORD = "Record"
-    OFF = "Off"
 
 
 class Integrity(Record):

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     NAME_CONFLICT = "NameConflict"
     INSPECTED = "Inspected"
     MODEL_VERIFIED = "ModelVerified"
+    DIGESTS_DIFFER = "DigestsDiffer"
+    NOT_VERIFIED = "NotVerified"
     INSPECTING = "Inspecting"
     DOWNLOADING = "Downloading"
     VERIFYING = "Verifying"

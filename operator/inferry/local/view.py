@@ -39,6 +39,7 @@ def replica(
         port=record.run.port if record.run else 0,
         draining_since=record.draining_since,
         progress=preparing or _progress(report),
+        note=report.note if report is not None else "",
         failure=None if ready else record.failure,
     )
 

@@ -11,6 +11,7 @@ from inferry.decide.decision import Decision, NoDecision
 from inferry.plan.progress import progress_status, slowest
 from inferry.plan.rollout import stands
 from inferry.plan.types import Failure, ModelProblem, Phase, PlanInput, Replica
+from inferry_runtime.order import IntegrityPolicy
 
 _BUSY: Final = {
     Phase.PENDING: Reason.PREPARING,
@@ -112,10 +113,20 @@ def _bytes_ready(now: Situation) -> Finding:
     placed = [replica for replica in now.new if replica.phase is not Phase.PENDING]
     fetching = [replica for replica in placed if replica.phase is Phase.DOWNLOADING]
     if len(fetching) < len(placed):
-        return _finding(about, "True", Reason.MODEL_VERIFIED)
+        return _bytes_here(now)
     if fetching:
         return _finding(about, "False", Reason.DOWNLOADING, _doing(slowest(fetching), Reason.DOWNLOADING))
     return _finding(about, "True", Reason.INSPECTED)
+
+
+def _bytes_here(now: Situation) -> Finding:
+    about = ConditionType.MODEL_READY
+    note = next((replica.note for replica in now.new if replica.note), "")
+    if note:
+        return _finding(about, "True", Reason.DIGESTS_DIFFER, _advised(note, Reason.DIGESTS_DIFFER))
+    deployment = now.given.deployment
+    unchecked = deployment is not None and deployment.spec.model.integrity.policy is IntegrityPolicy.OFF
+    return _finding(about, "True", Reason.NOT_VERIFIED if unchecked else Reason.MODEL_VERIFIED)
 
 
 def _engine_selected(now: Situation) -> Finding:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from inferry.api.model_deployment import IntegrityPolicy, ModelDeployment
+from inferry.api.model_deployment import ModelDeployment
 from inferry.decide.decision import Decision
 from inferry_runtime.model.facts import Task
 from inferry_runtime.model.inspection import Inspection
@@ -55,7 +55,7 @@ def _model(deployment: ModelDeployment, inspection: Inspection) -> ModelOrder:
         primary=inspection.primary,
         projector=inspection.projector,
         mirror=model.mirror or "",
-        verify=model.integrity.policy is IntegrityPolicy.VERIFY,
+        integrity=model.integrity.policy,
         allow_unsafe_formats=model.integrity.allow_unsafe_formats,
     )
 

@@ -63,6 +63,8 @@ class Replica:
     in_flight: int | None = None
     """Requests running on it according to the gateways; None when they have not said."""
     progress: Progress | None = None
+    note: str = ""
+    """What it says of the model although it serves it; "" when there is nothing to be said."""
     failure: Failure | None = None
 
 

@@ -49,9 +49,9 @@ class Cleaner:
     def sweep(self) -> int:
         """Deletes blobs and partial files that no manifest names, and old quarantine. Returns the bytes freed."""
         with lock(self.layout.sweep_lock):
-            named = [(file, self._digest(file)) for _, manifest in self._manifests() for file in manifest.files]
-            digests = {digest for _, digest in named if digest is not None}
-            keys = {file.file_key for file, _ in named}
+            named = [file for _, manifest in self._manifests() for file in manifest.files]
+            keys = {file.file_key for file in named}
+            digests = {self._digest(file) for file in named} | {self.blobs.instead(key) for key in keys}
             freed = sum(self._delete(blob) for blob in _files(self.layout.blobs) if blob.name not in digests)
             freed += sum(self._delete_partial(path) for path in _files(self.layout.partials) if path.stem not in keys)
         limit = self.clock.wall() - QUARANTINE_SECONDS

@@ -25,6 +25,7 @@ from inferry_runtime.model.progress import Meter
 from inferry_runtime.model.ranges import Span, covered, missing
 from inferry_runtime.model.repository import OpenRepository, RangeSource
 from inferry_runtime.model.transport import RangesIgnored
+from inferry_runtime.order import IntegrityPolicy
 
 # How often a process that waits for another one's download looks again.
 WAIT_SECONDS = 0.25
@@ -81,7 +82,7 @@ class Fetcher:
         meter: Meter,
         clock: Clock,
         tuning: Tuning,
-        verify: bool,
+        integrity: IntegrityPolicy,
         cancelled: threading.Event,
     ) -> None:
         self._repository = repository
@@ -90,7 +91,7 @@ class Fetcher:
         self._meter = meter
         self._clock = clock
         self._tuning = tuning
-        self._verify = verify
+        self._integrity = integrity
         self._cancelled = cancelled
         # Shared by the pool: set by the first thread that fails, so that the others stop too.
         self._stop = threading.Event()
@@ -161,11 +162,10 @@ class Fetcher:
 
     def _already_there(self, wanted: Wanted) -> bool:
         """Someone finished it since we last looked."""
-        sha256 = wanted.sha256 or self._blobs.first_seen(wanted.file_key)
-        if sha256 is None or not self._blobs.there(sha256, wanted.size_bytes):
-            return False
-        hashing = partial(self._meter.verified, wanted.path)
-        if self._verify and not self._blobs.sound(sha256, wanted.size_bytes, hashing, self._cancelled):
+        sha256 = self._blobs.usable(
+            wanted, self._integrity, partial(self._meter.verified, wanted.path), self._cancelled
+        )
+        if sha256 is None:
             return False
         self._digests[wanted.path] = sha256
         self._meter.present(wanted.path, wanted.size_bytes)
@@ -235,7 +235,7 @@ class Fetcher:
             self._digests[wanted.path] = self._blobs.publish(
                 download.target.path,
                 wanted,
-                verify=self._verify,
+                integrity=self._integrity,
                 hashing=lambda _: self._meter.verifying(wanted.path),
                 cancelled=self._cancelled,
             )

@@ -11,7 +11,7 @@ from inferry_runtime.model.layout import file_key
 from inferry_runtime.model.local import LocalRepository
 from inferry_runtime.model.progress import Meter
 from inferry_runtime.model.source import LocalPath
-from inferry_runtime.order import ModelOrder, OrderedFile
+from inferry_runtime.order import IntegrityPolicy, ModelOrder, OrderedFile
 
 _CHANGED = "it was changed after it was inspected; apply the deployment again to serve what is there now"
 
@@ -27,7 +27,8 @@ class InPlace:
     def locate(self, source: LocalPath, order: ModelOrder) -> tuple[dict[str, Path], dict[str, str]]:
         """Where each ordered file is, and the digests of those that were hashed. Raises ModelError, HashCancelled.
 
-        Without verification nothing is read. With it, a file's first digest at this revision is the one it must keep.
+        Where the policy is to look away nothing is read. Where it is to verify, a file's first digest at this revision
+        is the one it must keep.
         """
         repository = LocalRepository(source.path)
         sizes = {file.path: file.size_bytes for file in repository.files()}
@@ -36,17 +37,17 @@ class InPlace:
         for file in order.files:
             _check_size(repository, sizes, file)
             targets[file.path] = repository.root / file.path
-            if order.verify:
-                digests[file.path] = self._verified(targets[file.path], file, file_key(order, file))
+            if order.integrity is not IntegrityPolicy.OFF:
+                digests[file.path] = self._looked_at(targets[file.path], file, file_key(order, file), order.integrity)
             self.meter.present(file.path, file.size_bytes)
         return targets, digests
 
-    def _verified(self, path: Path, file: OrderedFile, key: str) -> str:
+    def _looked_at(self, path: Path, file: OrderedFile, key: str, integrity: IntegrityPolicy) -> str:
         sha256 = self.blobs.digests.digest(path, partial(self.meter.verified, file.path), self.cancelled)
         expected = file.sha256 or self.blobs.first_seen(key)
         if expected is None:
             self.blobs.record_first(key, sha256)
-        elif expected != sha256:
+        elif expected != sha256 and integrity is IntegrityPolicy.VERIFY:
             raise DigestMismatch(f"{file.path} has sha256 {sha256}, not {expected}", hint=_CHANGED)
         return sha256
 

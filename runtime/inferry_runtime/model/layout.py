@@ -5,6 +5,7 @@ revisions/<source>/<revision>/<selection>/manifest.json  which files make up a m
 revisions/<source>/<revision>/<selection>/tree/          the same files by their paths: what engines open
 partial/<key>.data, <key>.journal                      downloads under way
 first-seen/<key>.json                                  digests of files whose source tells none
+instead/<key>.json                                     digests of files that differ from theirs and are served anyway
 fingerprints/<2>/<hash of path>.json                   what a hashed file looked like to stat
 quarantine/                                            bytes that were not what they should be
 locks/
@@ -78,6 +79,9 @@ class Layout:
 
     def first_seen(self, file_key: str) -> Path:
         return self.root / "first-seen" / f"{file_key}.json"
+
+    def instead(self, file_key: str) -> Path:
+        return self.root / "instead" / f"{file_key}.json"
 
     def lock(self, name: str) -> Path:
         return self.root / "locks" / name

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +35,16 @@ from inferry_runtime.model.source import LocalPath, parse_source
 from inferry_runtime.model.tree import link_tree
 from inferry_runtime.order import ModelOrder
 
-__all__ = ["CachedModel", "Eviction", "FetchCancelled", "FetchProgress", "Removal", "Store", "Tuning"]
+__all__ = ["CachedModel", "Difference", "Eviction", "FetchCancelled", "FetchProgress", "Removal", "Store", "Tuning"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A file that has another digest than it should."""
+
+    path: str
+    expected: str
+    found: str
 
 
 class Store:
@@ -80,6 +90,17 @@ class Store:
                 raise
             meter.finish(order.primary or order.files[-1].path)
             return self._layout.tree(key)
+
+    def differences(self, order: ModelOrder) -> tuple[Difference, ...]:
+        """Files that are served although they are not what their digests say, as `ensure` found them."""
+        manifest = manifests.read(self._layout, revision_key(order))
+        found = {file.path: file for file in manifest.files} if manifest is not None else {}
+        compared = ((found[file.path], file.sha256) for file in order.files if file.path in found)
+        return tuple(
+            Difference(path=file.path, expected=expected, found=file.sha256)
+            for file, told in compared
+            if (expected := told or self._blobs.first_seen(file.file_key)) and file.sha256 not in {None, expected}
+        )
 
     @contextmanager
     def hold(self, order: ModelOrder) -> Iterator[None]:
@@ -138,28 +159,17 @@ class Store:
         digests: dict[str, str] = {}
         absent: list[ManifestFile] = []
         for file in wanted.files:
-            sha256 = self._present(file, order.verify, meter, cancelled)
+            hashing = partial(meter.verified, file.path)
+            sha256 = self._blobs.usable(_wanted(file), order.integrity, hashing, cancelled)
             if sha256 is None:
                 absent.append(file)
             else:
                 digests[file.path] = sha256
+                meter.present(file.path, file.size_bytes)
         if absent:
             self._check_space(absent)
             digests |= self._fetch(order, absent, access, meter, cancelled)
         return digests
-
-    def _present(self, file: ManifestFile, verify: bool, meter: Meter, cancelled: threading.Event) -> str | None:
-        """The digest of the blob if it is there and, unless verification is off, right."""
-        sha256 = file.sha256 or self._blobs.first_seen(file.file_key)
-        if sha256 is None:
-            return None
-        if verify and not self._blobs.untouched(sha256, file.size_bytes):
-            hashing = partial(meter.verified, file.path)
-            return sha256 if self._blobs.sound(sha256, file.size_bytes, hashing, cancelled) else None
-        if not self._blobs.there(sha256, file.size_bytes):
-            return None
-        meter.present(file.path, file.size_bytes)
-        return sha256
 
     def _check_space(self, absent: list[ManifestFile]) -> None:
         arrived = {file.file_key: arrived_bytes(self._layout, file.file_key) for file in absent}
@@ -183,7 +193,7 @@ class Store:
                 meter=meter,
                 clock=self._clock,
                 tuning=self._tuning,
-                verify=order.verify,
+                integrity=order.integrity,
                 cancelled=cancelled,
             )
             return fetcher.run([_wanted(file) for file in absent])

@@ -1,11 +1,14 @@
 """The model's files, brought here and verified by the store, with the board telling how far it is."""
 
 import asyncio
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inferry_runtime.model.errors import ModelError
 from inferry_runtime.model.listing import Access
@@ -14,6 +17,14 @@ from inferry_runtime.order import ModelOrder
 from inferry_runtime.report import Stage
 from inferry_runtime.serve.board import Board
 from inferry_runtime.serve.failures import ServeError, of_model
+
+if TYPE_CHECKING:
+    from inferry_runtime.model.store import Difference
+
+log = logging.getLogger(__name__)
+
+NAMED_FILES = 3
+"""A person looks at these first; the log has all."""
 
 TOKENS = {"hf": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
 """Scheme of a source -> environment variable with its token, as the hubs' own clients read them."""
@@ -35,19 +46,34 @@ async def fetched(
     board.enter(Stage.FETCHING, "looking for the model's files")
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
 
-    def ensure() -> Path:
+    def ensure() -> tuple[Path, "Sequence[Difference]"]:
         from inferry_runtime.model.store import Store
 
         held.enter_context(Store(store).hold(model))
-        return Store(store).ensure(model, access_to(model, environment), on_progress, cancelled)
+        root = Store(store).ensure(model, access_to(model, environment), on_progress, cancelled)
+        return root, Store(store).differences(model)
 
     try:
-        return await loop.run_in_executor(thread, ensure)
+        root, differences = await loop.run_in_executor(thread, ensure)
     except ModelError as error:
         raise ServeError(of_model(error)) from error
     finally:
         cancelled.set()
         thread.shutdown(wait=False)
+    for difference in differences:
+        log.warning("bytes differ from their digest", extra=asdict(difference))
+    board.show(note=note_of(differences))
+    return root
+
+
+def note_of(differences: Sequence["Difference"]) -> str:
+    """One sentence that names the first of them; "" when there are none."""
+    if not differences:
+        return ""
+    first = differences[0]
+    names = ", ".join(difference.path for difference in differences[:NAMED_FILES])
+    more = f" and {len(differences) - NAMED_FILES} more" if len(differences) > NAMED_FILES else ""
+    return f"Served although the bytes differ from the digests: {names}{more} ({first.path} has sha256 {first.found})."
 
 
 def access_to(model: ModelOrder, environment: Mapping[str, str]) -> Access:

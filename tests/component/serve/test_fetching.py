@@ -4,14 +4,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hub.server import Fault, Hub
-from inferry_runtime.order import ServeOrder
+from inferry_runtime.order import IntegrityPolicy, OrderedFile, ServeOrder
 from inferry_runtime.report import Stage
-from inferry_runtime.serve.failures import EXIT_FINAL
-from support.replica import order_for, replica
+from inferry_runtime.serve.failures import EXIT_FINAL, EXIT_RETRYABLE
+from support.replica import digest, order_for, replica
 
 
 @pytest.fixture
@@ -20,9 +21,9 @@ def hub() -> Iterator[Hub]:
         yield running
 
 
-def remote(hub: Hub, parrot_gguf: Path, *, gated: bool = False) -> ServeOrder:
+def remote(hub: Hub, parrot_gguf: Path, *, gated: bool = False, **changes: Any) -> ServeOrder:
     revision = hub.add_model("birds/parrot", {parrot_gguf.name: parrot_gguf.read_bytes()}, gated=gated)
-    model = {"source": "hf://birds/parrot", "revision": revision, "mirror": hub.url}
+    model = {"source": "hf://birds/parrot", "revision": revision, "mirror": hub.url, **changes}
     return order_for(parrot_gguf, model=model)
 
 
@@ -81,3 +82,28 @@ def test_a_gated_model_is_fetched_with_the_token_of_the_environment(
     with replica(tmp_path, remote(hub, parrot_gguf, gated=True), llamacpp_python) as running:
         running.wait_for("ready")
     assert b"hf_friend" not in (tmp_path / "order.json").read_bytes()
+
+
+def test_bytes_that_differ_are_served_and_told_where_differences_are_only_noted(
+    tmp_path: Path, llamacpp_python: Path, parrot_gguf: Path, hub: Hub
+) -> None:
+    size_bytes = parrot_gguf.stat().st_size
+    promised = OrderedFile(path=parrot_gguf.name, size_bytes=size_bytes, sha256="0" * 64)
+    order = remote(hub, parrot_gguf, files=(promised,), integrity=IntegrityPolicy.RECORD)
+    with replica(tmp_path, order, llamacpp_python) as running:
+        noted = running.wait_for("bytes differ from their digest")
+        assert (noted["path"], noted["found"]) == (parrot_gguf.name, digest(parrot_gguf))
+        running.wait_for("ready")
+        note = running.progress().note
+        assert parrot_gguf.name in note and digest(parrot_gguf) in note
+        assert running.ask("Who are you?").startswith("I am parrot")
+
+
+def test_bytes_that_differ_are_refused_where_they_are_verified(
+    tmp_path: Path, llamacpp_python: Path, parrot_gguf: Path, hub: Hub
+) -> None:
+    promised = OrderedFile(path=parrot_gguf.name, size_bytes=parrot_gguf.stat().st_size, sha256="0" * 64)
+    with replica(tmp_path, remote(hub, parrot_gguf, files=(promised,)), llamacpp_python) as running:
+        assert running.end() == EXIT_RETRYABLE
+        failure = running.last_words().failure
+        assert failure is not None and failure.reason == "DigestMismatch"

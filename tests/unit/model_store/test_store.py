@@ -1,5 +1,6 @@
 """The store: what is in the folder afterwards, and what was asked of the hub for it."""
 
+import hashlib
 import os
 import shutil
 import threading
@@ -23,8 +24,8 @@ from inferry_runtime.model.errors import (
 from inferry_runtime.model.layout import Layout
 from inferry_runtime.model.listing import Access
 from inferry_runtime.model.partial import arrived_bytes
-from inferry_runtime.model.store import FetchCancelled, FetchProgress, Store, Tuning
-from inferry_runtime.order import ModelOrder, OrderedFile
+from inferry_runtime.model.store import Difference, FetchCancelled, FetchProgress, Store, Tuning
+from inferry_runtime.order import IntegrityPolicy, ModelOrder, OrderedFile
 
 FILES = {
     "config.json": b"{}",
@@ -49,6 +50,10 @@ class Watch:
 def clock() -> FakeClock:
     """Progress is told a few times per second: here, every time there is some."""
     return FakeClock(tick=1.0)
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture
@@ -266,10 +271,75 @@ def test_without_verification_nothing_is_hashed_and_a_verifying_order_hashes_it_
     hub: Hub, store: Store, order: ModelOrder
 ) -> None:
     hub.fail(Fault(match="/lfs/", flip_byte=7))
-    trusting = order_everything("hf://org/name", Access(mirror=hub.url), verify=False)
+    trusting = order_everything("hf://org/name", Access(mirror=hub.url), integrity=IntegrityPolicy.OFF)
     assert content(ensure(store, trusting))["model.safetensors"] != FILES["model.safetensors"]
     hub.faults.clear()
     assert content(ensure(store, order)) == FILES
+
+
+@pytest.fixture
+def noting(hub: Hub, order: ModelOrder) -> ModelOrder:
+    """The same model for people who want to be told, not refused."""
+    return order_everything("hf://org/name", Access(mirror=hub.url), integrity=IntegrityPolicy.RECORD)
+
+
+def test_noted_differences_are_served_told_and_not_fetched_again(hub: Hub, store: Store, noting: ModelOrder) -> None:
+    hub.fail(Fault(match="/lfs/", flip_byte=7))
+    served = content(ensure(store, noting))["model.safetensors"]
+    assert served != FILES["model.safetensors"]
+    told = Difference(path="model.safetensors", expected=sha(FILES["model.safetensors"]), found=sha(served))
+    assert store.differences(noting) == (told,)
+    hub.requests.clear()
+    assert content(ensure(store, noting))["model.safetensors"] == served
+    assert (hub.requests, store.differences(noting)) == ([], (told,))
+
+
+def test_nothing_is_noted_of_bytes_that_are_right(store: Store, noting: ModelOrder) -> None:
+    assert content(ensure(store, noting)) == FILES
+    assert store.differences(noting) == ()
+
+
+def test_what_was_noted_is_refused_as_soon_as_somebody_wants_it_verified(
+    hub: Hub, store: Store, noting: ModelOrder, order: ModelOrder
+) -> None:
+    hub.fail(Fault(match="/lfs/", flip_byte=7))
+    ensure(store, noting)
+    with pytest.raises(DigestMismatch):
+        ensure(store, order)
+    hub.faults.clear()
+    assert content(ensure(store, order)) == FILES
+    assert content(ensure(store, noting)) == FILES
+    assert store.differences(noting) == ()
+
+
+def test_a_blob_that_changed_in_the_store_is_served_under_its_own_digest_where_differences_are_noted(
+    hub: Hub, store: Store, noting: ModelOrder
+) -> None:
+    blob = blob_of(ensure(store, noting), "model.safetensors")
+    blob.chmod(0o644)
+    changed = b"!" + blob.read_bytes()[1:]
+    blob.write_bytes(changed)
+    hub.requests.clear()
+    assert blob_of(ensure(store, noting), "model.safetensors").name == sha(changed)
+    assert [one.found for one in store.differences(noting)] == [sha(changed)]
+    assert hub.requests == []
+
+
+def test_a_file_whose_source_tells_no_digest_is_noted_when_it_is_not_what_it_was(
+    hub: Hub, store: Store, noting: ModelOrder
+) -> None:
+    blob_of(ensure(store, noting), "config.json").unlink()
+    hub.fail(Fault(match="config.json", body=b"[]", headers=(("X", "y"),)))
+    ensure(store, noting)
+    (noted,) = store.differences(noting)
+    assert (noted.path, noted.expected, noted.found) == ("config.json", sha(FILES["config.json"]), sha(b"[]"))
+
+
+def test_what_is_served_instead_is_not_swept(hub: Hub, store: Store, noting: ModelOrder) -> None:
+    hub.fail(Fault(match="/lfs/", flip_byte=7))
+    before = content(ensure(store, noting))
+    store.remove("hf://nothing/there")
+    assert content(ensure(store, noting)) == before
 
 
 REFUSED = {
@@ -377,3 +447,23 @@ def test_a_local_file_that_changed_since_it_was_inspected_is_refused(store: Stor
     (folder / "sub" / "m.gguf").unlink()
     with pytest.raises(ModelNotFound, match="no longer has"):
         ensure(store, order)
+
+
+def test_a_local_file_that_changed_is_served_and_noted_where_differences_are(store: Store, folder: Path) -> None:
+    order = order_everything(str(folder), integrity=IntegrityPolicy.RECORD)
+    ensure(store, order)
+    assert store.differences(order) == ()
+    (folder / "sub" / "m.gguf").write_bytes(b"WEIGHTS")
+    assert content(ensure(store, order))["sub/m.gguf"] == b"WEIGHTS"
+    assert [(one.path, one.found) for one in store.differences(order)] == [("sub/m.gguf", sha(b"WEIGHTS"))]
+
+
+def test_a_local_file_is_neither_read_nor_noted_where_nobody_looks(store: Store, folder: Path) -> None:
+    order = order_everything(str(folder), integrity=IntegrityPolicy.OFF)
+    watch = Watch()
+    store.ensure(order, Access(), watch)
+    (folder / "sub" / "m.gguf").write_bytes(b"WEIGHTS")
+    store.ensure(order, Access(), watch)
+    assert not any(seen.verifying for seen in watch.seen)
+    assert store.differences(order) == ()
+    assert not (store.root / "first-seen").exists()

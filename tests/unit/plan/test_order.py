@@ -51,7 +51,7 @@ def test_an_order_says_everything_and_survives_its_journey():
     made = order(deployment)
     assert made.deployment == "ai/qwen"
     assert made.served_names == ("chat", "Qwen/Qwen2.5")
-    assert (made.model.mirror, made.model.verify) == ("https://m.example", False)
+    assert (made.model.mirror, made.model.integrity) == ("https://m.example", "Off")
     assert made.engine.environment == {"A": "1"}
     assert made.drain_seconds == 30.0
     assert decode(encode(made)) == made

@@ -47,6 +47,10 @@ def said(status, type_):
     return found.status, found.reason
 
 
+def unchecked():
+    return a_deployment(model={"source": "hf://a/b", "integrity": {"policy": "Off"}})
+
+
 def downloading(name="a", done=43, total=100):
     progress = Progress(message="Downloading", done=done * MIB, total=total * MIB, eta_seconds=12.4)
     return a_replica(name, revision(), ready=False, phase=Phase.DOWNLOADING, progress=progress)
@@ -134,6 +138,16 @@ SITUATIONS = {
         ),
         {"ModelReady": "False DigestMismatch"},
         "False DigestMismatch",
+    ),
+    "a replica that serves bytes which differ from their digests": (
+        lambda: look(a_replica("a", revision(), note="Served although the bytes differ from the digests: m.gguf.")),
+        {"ModelReady": "True DigestsDiffer", "Available": "True Available"},
+        "True Ready",
+    ),
+    "a replica whose bytes nobody looked at": (
+        lambda: look(a_replica("a", revision(deployment=unchecked())), deployment=unchecked()),
+        {"ModelReady": "True NotVerified"},
+        "True Ready",
     ),
     "a rollout that fetches while the old one answers": (
         lambda: look(downloading(), a_replica("b", "old")),
