@@ -133,13 +133,41 @@ def _deployment(value: Value) -> tuple[ModelDeployment | None, tuple[FieldProble
         return None, stranger
     body = {key: child for key, child in _without_nulls(value).items() if key != "status"}
     try:
-        deployment = ModelDeployment.model_validate_json(
-            msgspec.json.encode(body), strict=True, by_alias=True, by_name=False
-        )
+        deployment = _validated(body)
     except ValidationError as error:
-        return None, _unique(explain(detail) for detail in error.errors(include_url=False))
-    problems = (*validate_name(deployment.metadata.name), *validate(deployment.spec))
+        malformed = _unique(explain(detail) for detail in error.errors(include_url=False))
+        return None, (*malformed, *_also_wrong(body, [problem.path for problem in malformed]))
+    problems = _meant(deployment)
     return (None if problems else deployment), problems
+
+
+def _validated(body: dict[str, Value]) -> ModelDeployment:
+    return ModelDeployment.model_validate_json(msgspec.json.encode(body), strict=True, by_alias=True, by_name=False)
+
+
+def _meant(deployment: ModelDeployment) -> tuple[FieldProblem, ...]:
+    """What is well formed and still cannot be."""
+    return (*validate_name(deployment.metadata.name), *validate(deployment.spec))
+
+
+def _also_wrong(body: dict[str, Value], malformed: Sequence[FieldPath]) -> tuple[FieldProblem, ...]:
+    """What else is wrong with an object once its malformed fields are left out; what is only missing then is not."""
+    try:
+        deployment = _validated({key: _pruned(child, (key,), set(malformed)) for key, child in body.items()})
+    except ValidationError:
+        return ()
+    return tuple(
+        problem
+        for problem in _meant(deployment)
+        if all(path[: len(problem.path)] != problem.path for path in malformed)
+    )
+
+
+def _pruned(value: Value, path: FieldPath, leaving_out: set[FieldPath]) -> Value:
+    if not isinstance(value, dict):
+        return value
+    kept = {key: child for key, child in value.items() if (*path, key) not in leaving_out}
+    return {key: _pruned(child, (*path, key), leaving_out) for key, child in kept.items()}
 
 
 def _stranger(value: dict[str, Value]) -> tuple[FieldProblem, ...]:

@@ -308,3 +308,20 @@ def test_no_text_is_too_strange(text):
         1 <= problem.line <= lines + text.count("\u2028") + text.count("\x85") + text.count("\r")
         for problem in loaded.problems
     )
+
+
+def test_malformed_fields_do_not_hide_what_else_is_wrong():
+    text = HEAD + "spec: {model: {source: 'hff://a/b', name: x}, replicas: two, engin: {}, servedNames: [a, a]}\n"
+    told = [(problem.path, problem.nearest) for problem in load_text(text, "page").problems]
+    assert told == [
+        ("spec.model", ""),
+        ("spec.model.source", "hf://a/b"),
+        ("spec.replicas", ""),
+        ("spec.engin", "engine"),
+        ("spec.servedNames[1]", ""),
+    ]
+
+
+def test_what_is_malformed_is_not_also_called_missing():
+    problems = load_text(HEAD + "spec: {model: {source: 7}, replicas: two}\n", "page").problems
+    assert [problem.path for problem in problems] == ["spec.model.source", "spec.replicas"]
