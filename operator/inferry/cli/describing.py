@@ -54,7 +54,7 @@ def resolved_fields(resolved: Resolved) -> dict[str, str]:
         "Context": f"{model.context_length} tokens" if model.context_length else "",
         "Tasks": ", ".join(model.tasks),
         "License": model.license,
-        "Commit": model.revision,
+        "Pinned at": model.revision,
         "Runs on": f"{resources.count} x {resources.accelerator}" if resources.count else "CPU",
         "Memory": f"{estimate.total} = weights {estimate.weights} + KV cache {estimate.kv_cache}"
         f" + compute {estimate.compute} + engine {estimate.overhead}",

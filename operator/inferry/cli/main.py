@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from inferry.cli.output import Output
+from inferry.cli.output import Output, say
 from inferry.cli.refusal import refusals
 
 app = typer.Typer(
     name="inferry",
-    help="Serve models on this machine, from the same objects that run on a cluster.",
     no_args_is_help=True,
     # Rendering help through rich costs more than everything else together.
     rich_markup_mode=None,
@@ -23,6 +22,23 @@ def _known_names(incomplete: str) -> list[str]:
     from inferry.cli.objects import names
 
     return [name for name in names() if name.startswith(incomplete)]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"inferry {version('inferry')}")
+        raise typer.Exit
+
+
+@app.callback()
+def inferry(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Serve models on this machine, from the same objects that run on a cluster."""
 
 
 Name = Annotated[str, typer.Argument(help="Name of a ModelDeployment.", autocompletion=_known_names)]

@@ -1,6 +1,7 @@
 """`inferry plan`: the same facts, decision and plan the loop would make, before anything runs."""
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -116,6 +117,19 @@ def _document(one: Foreseen) -> dict[str, object]:
     }
 
 
+def _shell_lines(command: Command) -> list[str]:
+    """To be pasted into a shell: a variable, or an option with its value, per line."""
+    lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(command.environment.items())]
+    after_option = False
+    for word in command.argv:
+        if after_option and not word.startswith("-"):
+            lines[-1] += f" {shlex.quote(word)}"
+        else:
+            lines.append(shlex.quote(word))
+        after_option = word.startswith("--")
+    return lines
+
+
 def _print(one: Foreseen) -> None:
     say(f"{one.deployment.metadata.name}")
     if one.status.resolved is not None:
@@ -124,8 +138,7 @@ def _print(one: Foreseen) -> None:
     verdict_list(one.status.decision)
     if one.command is not None:
         say("\n  Process, once per replica")
-        environment = [f"{name}={value}" for name, value in sorted(one.command.environment.items())]
-        say("    " + " \\\n      ".join((*environment, *one.command.argv)))
+        say("    " + " \\\n      ".join(_shell_lines(one.command)))
     for sentence in one.inspection.facts.notes:
         say(f"\n  Note: {sentence}")
     say()
