@@ -30,6 +30,8 @@ STREAMS = 50
 EVENTS = 200
 EVENT_SECONDS = 0.01
 POLL_SECONDS = 0.005
+PAUSE_SECONDS = 6.0
+"""Between two loads on an engine: some hold a thread for every idle connection, for up to 5 s."""
 
 ANSWER = json.dumps(
     {
@@ -84,8 +86,9 @@ def main() -> int:
         return 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        host, port = _address(arguments.upstream) if arguments.upstream else stack.enter_context(_nginx(folder))
-        _print_requests(folder, arguments.model, host, port, arguments.seconds)
+        address = _address(arguments.upstream) if arguments.upstream else stack.enter_context(_nginx(folder))
+        pause = PAUSE_SECONDS if arguments.upstream else 0.0
+        _print_requests(folder, arguments.model, address, arguments.seconds, pause)
         asyncio.run(_print_streams(folder))
     return 0
 
@@ -95,7 +98,8 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _print_requests(folder: Path, model: str, host: str, port: int, seconds: int) -> None:
+def _print_requests(folder: Path, model: str, address: tuple[str, int], seconds: int, pause: float) -> None:
+    host, port = address
     script = folder / "chat.lua"
     text = "The quick brown fox jumps over the lazy dog. " * 6
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 1})
@@ -107,7 +111,9 @@ def _print_requests(folder: Path, model: str, host: str, port: int, seconds: int
         print("|---|---|---|---|---|---|---|---|")
         for connections in CONNECTIONS:
             alone = _load(script, f"http://{host}:{port}", connections, seconds, None)
+            time.sleep(pause)
             through = _load(script, f"http://127.0.0.1:{gateway_port}", connections, seconds, process)
+            time.sleep(pause)
             _print_load(connections, "upstream", alone, alone)
             _print_load(connections, "gateway", through, alone)
         print(f"\nresident {process.memory_info().rss / 1e6:.0f} MB\n")
@@ -126,8 +132,8 @@ def _load(script: Path, url: str, connections: int, seconds: int, process: psuti
     report = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     requests = int(_found(r"(\d+) requests in", report))
     return Load(
-        p50=_found(r"50%\s+(\S+)", report),
-        p99=_found(r"99%\s+(\S+)", report),
+        p50=_found(r"^\s+50%\s+(\S+)", report),
+        p99=_found(r"^\s+99%\s+(\S+)", report),
         per_second=float(_found(r"Requests/sec:\s+(\S+)", report)),
         failed=sum(int(number) for number in re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", report)),
         cpu_microseconds=(_cpu_seconds(process) - before) * 1e6 / requests,
@@ -135,7 +141,7 @@ def _load(script: Path, url: str, connections: int, seconds: int, process: psuti
 
 
 def _found(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
+    found = re.search(pattern, text, re.MULTILINE)
     if found is None:
         raise RuntimeError(f"unexpected report:\n{text}")
     return found[1]
