@@ -10,6 +10,7 @@ import logging
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from inferry.gateway import errors
@@ -246,13 +247,14 @@ class ClientConnection(RequestReader):
 
     def _hand_to_application(self, head: RequestHead) -> None:
         headers = [(name.lower(), value) for name, value in self._headers]
-        super().on_message_begin()
+        # What RequestReader overrides is what uvicorn expects to have happened.
+        HttpToolsProtocol.on_message_begin(self)
         self.url = head.target
         self.headers.extend(headers)
         self.scope["state"]["request_id"] = head.request_id or self.worker.new_request_id()
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
         self.cycle.keep_alive = head.keep_alive and not self.worker.draining
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
