@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -517,6 +518,19 @@ class TestFraming:
             unwelcome = wire.client()
             unwelcome.send(request("/v1/other", BODY, "expect: 100-continue\r\n")[: -len(BODY)])
             assert status(unwelcome) == 417
+
+
+class TestTheRest:
+    async def test_other_requests_go_to_the_application_between_inference(self) -> None:
+        async with wired(1) as wire:
+            client = wire.client()
+            client.send(request("/v1/models", b"", method="GET") + request(CHAT, BODY) + request("/x", BODY))
+            await turns()
+            assert status(client) == 404
+            wire.engines[0].answer(OK)
+            await turns()
+            assert re.findall(rb"HTTP/1.1 (\d+)", client.received) == [b"404", b"200", b"404"]
+            assert not client.transport.closed
 
 
 class TestDraining:
