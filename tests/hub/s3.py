@@ -1,4 +1,4 @@
-"""The part of S3 that reading a model needs: ListObjectsV2, HEAD, GET with ranges and If-Match; unsigned."""
+"""The part of S3 that reading a model needs: ListObjectsV2, HEAD, GET with ranges and If-Match; no signature is checked."""
 
 import hashlib
 import re
@@ -23,6 +23,8 @@ class ObjectServer(ThreadingHTTPServer):
         self.objects = objects
         self.status = 200
         self.sent_bytes: list[int] = []
+        self.authorizations: list[str] = []
+        """Header of every request; "" for unsigned ones."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
 
     @property
@@ -56,6 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def _serve(self) -> None:
+        self.server.authorizations.append(self.headers.get("Authorization", ""))
         url = urlsplit(self.path)
         key = unquote(url.path).removeprefix(f"/{self.server.bucket}").lstrip("/")
         if self.server.status != 200:

@@ -50,6 +50,11 @@ class Home:
         return self.root / "status"
 
     @property
+    def secrets(self) -> Path:
+        """Credentials that deployments name, one YAML file each."""
+        return self.root / "secrets"
+
+    @property
     def replicas(self) -> Path:
         return self.root / "replicas"
 
@@ -104,12 +109,23 @@ class Home:
     def deployment(self, name: str) -> Path:
         return self.deployments / f"{file_stem(name)}.yaml"
 
+    def secret(self, name: str) -> Path:
+        return self.secrets / f"{file_stem(name)}.yaml"
+
     def status(self, name: str) -> Path:
         return self.statuses / f"{file_stem(name)}.yaml"
 
     def folders(self) -> tuple[Path, ...]:
         """What has to exist before anything starts."""
-        return (self.deployments, self.statuses, self.replicas, self.gateway, self.store, self.environments)
+        return (
+            self.deployments,
+            self.statuses,
+            self.secrets,
+            self.replicas,
+            self.gateway,
+            self.store,
+            self.environments,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class ObjectKeeper:
 
     def refresh(self) -> frozenset[Key]:
         """Look at every file once; the keys of objects that are new, changed or gone since the last time."""
-        seen = objects.fingerprints(self._home)
+        seen = objects.fingerprints(self._home.deployments)
         changed = {key_of(self._kept.pop(path).deployment) for path in set(self._kept) - set(seen)}
         for path, fingerprint in seen.items():
             kept = self._kept.get(path)

@@ -22,10 +22,13 @@ from inferry.local import logs
 from inferry.local.accept import holders
 from inferry.local.gateway_process import GatewayProcess
 from inferry.local.gateway_word import GatewayWord
+from inferry.local.home import file_stem
 from inferry.local.keeper import ObjectKeeper, key_of
 from inferry.local.publisher import SnapshotPublisher
 from inferry.local.replicas import Found, Replicas
+from inferry.local.secret_files import SecretFiles, UnusableSecret
 from inferry.local.snapshot import Part
+from inferry.local.sources import NOTHING
 from inferry.local.workshop import Workshop
 from inferry.local.world import LocalWorld, name_conflicts
 from inferry_runtime.engines.registry import ENGINES
@@ -54,9 +57,11 @@ class Machine:
         self._keeper = ObjectKeeper(workshop.home)
         self._word = GatewayWord(gateway, publisher)
         self._differs = asyncio.Event()
-        self.replicas = Replicas(workshop, group, self._changed)
+        self._secrets = SecretFiles(workshop.home)
+        self.replicas = Replicas(workshop, group, self._changed, self._credentials)
         world = LocalWorld(
             keeper=self._keeper,
+            secrets=self._secrets,
             replicas=self.replicas,
             gateway=self._word,
             catalog=catalog,
@@ -67,8 +72,9 @@ class Machine:
 
     async def open(self, left: Sequence[Found]) -> None:
         """Know everything that is there before anything about it is said to the gateway. Raises OSError."""
-        await self.replicas.take_over(left)
         self._look_at_objects()
+        self._secrets.refresh()
+        await self.replicas.take_over(left)
         for key in self.replicas.deployments() | self._keeper.recorded():
             self._controller.add(key)
         self._publisher.publish(self._parts())
@@ -112,6 +118,7 @@ class Machine:
             await asyncio.sleep(OBJECTS_POLL_SECONDS)
             try:
                 self._look_at_objects()
+                self._look_at_secrets()
             except OSError as error:
                 logger.error("objects cannot be read", extra={"reason": str(error)})
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -123,6 +130,25 @@ class Machine:
         self._differs.set()
         for key in changed | self._with_shared_names():
             self._controller.add(key)
+
+    def _look_at_secrets(self) -> None:
+        """Only those that lack something are read again: what has its files goes on, whatever becomes of a secret."""
+        changed = self._secrets.refresh()
+        for deployment in self._keeper.all() if changed else ():
+            named = deployment.spec.model.secret_ref
+            if named is not None and file_stem(named.name) in changed and not _has_model(deployment):
+                self._controller.refresh(key_of(deployment))
+                self.replicas.try_again(key_of(deployment))
+
+    def _credentials(self, key: Key, source: str) -> Mapping[str, str]:
+        deployment = self._keeper.get(key)
+        named = deployment.spec.model.secret_ref if deployment else None
+        try:
+            return self._secrets.variables(named.name, source) if named else NOTHING
+        except UnusableSecret as error:
+            # What is in the store needs none, and a fetch says itself what it lacks.
+            logger.warning("replica starts without its secret", extra={"reason": error.message, "hint": error.hint})
+            return NOTHING
 
     def _with_shared_names(self) -> frozenset[Key]:
         """Deployments that stand back behind older ones, or did: a name may have been freed for them."""
@@ -166,6 +192,11 @@ def _shares(deployment: ModelDeployment, holding: Mapping[str, str]) -> bool:
     accepted = condition(deployment.status.conditions, ConditionType.ACCEPTED) if deployment.status else None
     stood_back = accepted is not None and accepted.reason == Reason.NAME_CONFLICT
     return stood_back or bool(name_conflicts(deployment, holding))
+
+
+def _has_model(deployment: ModelDeployment) -> bool:
+    ready = condition(deployment.status.conditions, ConditionType.MODEL_READY) if deployment.status else None
+    return ready is not None and ready.status == "True"
 
 
 def _rotated(log: Path) -> None:

@@ -108,10 +108,10 @@ def joined(written: ModelDeployment, recorded: ModelDeployment | None) -> ModelD
     )
 
 
-def fingerprints(home: Home) -> Mapping[Path, Fingerprint]:
+def fingerprints(folder: Path) -> Mapping[Path, Fingerprint]:
     """Cheap enough to be asked many times a second: one stat per object."""
     found = {}
-    for path in yaml_files(home.deployments):
+    for path in yaml_files(folder):
         try:
             stat = path.stat()
         except FileNotFoundError:

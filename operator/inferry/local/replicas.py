@@ -8,8 +8,9 @@ import os
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from inferry.control.world import Key
 from inferry.local import proc, processes, records
@@ -48,8 +49,16 @@ Found = tuple[ReplicaFolder, ReplicaRecord, ServeOrder]
 class Replicas:
     """`_supervisors` holds every replica that exists, by name; one is taken out when nothing of it is left."""
 
-    def __init__(self, workshop: Workshop, group: asyncio.TaskGroup, changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        group: asyncio.TaskGroup,
+        changed: Callable[[Key], None],
+        credentials: Callable[[Key, str], Mapping[str, str]],
+    ) -> None:
+        """`credentials` says which variables open a deployment's source, at the moment a process is started."""
         self._workshop = workshop
+        self._credentials = credentials
         self._group = group
         self._changed = changed
         self._supervisors: dict[str, Supervisor] = {}
@@ -89,6 +98,12 @@ class Replicas:
         """Unknown names are gone already."""
         if name in self._supervisors:
             self._supervisors[name].remove()
+
+    def try_again(self, key: Key) -> None:
+        """Whatever failed for good may go well now."""
+        for supervisor in self._supervisors.values():
+            if supervisor.record.deployment == key.name:
+                supervisor.try_again()
 
     async def remove_all(self) -> None:
         """Returns when no process of any replica is left."""
@@ -132,6 +147,7 @@ class Replicas:
             workshop=self._workshop,
             changed=self._replica_changed,
             promised_ports=self.promised_ports,
+            credentials=partial(self._credentials, Key(NAMESPACE, record.deployment), order.model.source),
         )
         self._supervisors[record.name] = supervisor
         task = self._group.create_task(self._until_removed(supervisor), name=f"replica {record.name}")

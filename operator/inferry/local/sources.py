@@ -1,17 +1,19 @@
 """From what a deployment says of its model to where it is read from on this machine."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from inferry.api.model_deployment import Model
 from inferry.api.reasons import Reason, next_action
 from inferry.catalog.catalog import Catalog, UnknownModel
 from inferry.catalog.lookup import find_model
+from inferry_runtime.model.credentials import access_to
 from inferry_runtime.model.errors import ModelError
 from inferry_runtime.model.inspection import InspectionRequest
 from inferry_runtime.model.listing import Access
 
-# As the hubs' own clients read them.
-TOKEN_VARIABLES = {"hf": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class UnknownFamily(ModelError):
@@ -55,10 +57,12 @@ def inspection_request(model: Model, catalog: Catalog) -> InspectionRequest:
     )
 
 
-def access(source: str, mirror: str | None, environment: Mapping[str, str]) -> Access:
-    """Tokens come from the environment inferry was started in."""
-    variable = TOKEN_VARIABLES.get(source.partition("://")[0], "")
-    return Access(mirror=mirror or "", token=environment.get(variable, ""))
+def access(
+    source: str, mirror: str | None, environment: Mapping[str, str], secret: Mapping[str, str] = NOTHING
+) -> Access:
+    """Tokens come from the deployment's secret, else from the environment inferry was started in."""
+    rights = access_to(source, mirror or "", {**environment, **secret})
+    return replace(rights, credentials=secret)
 
 
 def _did_you_mean(nearest: str) -> str:

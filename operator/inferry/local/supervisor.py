@@ -5,8 +5,9 @@ cancelled; between starting a process and writing down that it runs nothing can 
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Supervisor:
         workshop: Workshop,
         changed: Callable[[str], None],
         promised_ports: Callable[[], Collection[int]],
+        credentials: Callable[[], Mapping[str, str]],
     ) -> None:
         self.record = record
         """What is on disk too, unless the disk refused it."""
@@ -60,9 +62,12 @@ class Supervisor:
         self._workshop = workshop
         self._changed = changed
         self._promised_ports = promised_ports
+        self._credentials = credentials
         self.settled = asyncio.Event()
         """Set once it is known whether the process that was taken over answers."""
         self._removal = asyncio.Event()
+        self._again = asyncio.Event()
+        """Set when what made it fail may be over; the next wait is cut short."""
         self._preparing: Progress | None = None
         self._report: ServeReport | None = None
         self._heard_at = workshop.clock()
@@ -78,6 +83,9 @@ class Supervisor:
         if self.record.draining_since is None:
             self._write(replace(self.record, draining_since=self._workshop.clock()))
             self._tell()
+
+    def try_again(self) -> None:
+        self._again.set()
 
     def remove(self) -> None:
         """`run` ends soon after, and nothing is left."""
@@ -124,10 +132,11 @@ class Supervisor:
         failure = self.record.failure
         if failure is None:
             return
-        if failure.retry_at is None:
-            await asyncio.Event().wait()
-        else:
-            await asyncio.sleep(max(0.0, failure.retry_at - self._workshop.clock()))
+        pause = None if failure.retry_at is None else max(0.0, failure.retry_at - self._workshop.clock())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._again.wait()
+        self._again.clear()
 
     async def _prepared(self) -> Path:
         engine = self._order.engine
@@ -146,7 +155,11 @@ class Supervisor:
         engine_port, status_port = self._ports()
         self._folder.termination.unlink(missing_ok=True)
         argv = serve_command(self._workshop.home, self._folder, python, engine_port, status_port)
-        environment = {**self._workshop.environment, **hardware.given(self.record.devices)}
+        environment = {
+            **self._workshop.environment,
+            **hardware.given(self.record.devices),
+            **self._credentials(),
+        }
         process = processes.spawn(argv, environment, self._folder.log)
         now = self._workshop.clock()
         run = Run(process=process, port=engine_port, status_port=status_port, started_at=now)

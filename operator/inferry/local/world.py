@@ -16,7 +16,8 @@ from inferry.local.accept import holders
 from inferry.local.gateway_word import GatewayWord
 from inferry.local.keeper import ObjectKeeper
 from inferry.local.replicas import Replicas
-from inferry.local.sources import access, inspection_request
+from inferry.local.secret_files import SecretFiles
+from inferry.local.sources import NOTHING, access, inspection_request
 from inferry.plan.types import Observed, Phase, Plan, Replica, RevisionTarget
 from inferry_runtime.hardware import Inventory, Vendor
 from inferry_runtime.model.inspection import Inspection
@@ -29,6 +30,7 @@ class LocalWorld:
         self,
         *,
         keeper: ObjectKeeper,
+        secrets: SecretFiles,
         replicas: Replicas,
         gateway: GatewayWord,
         catalog: Catalog,
@@ -36,6 +38,7 @@ class LocalWorld:
         reported: Callable[[], None],
     ) -> None:
         self._keeper = keeper
+        self._secrets = secrets
         self._replicas = replicas
         self._gateway = gateway
         self._catalog = catalog
@@ -56,7 +59,9 @@ class LocalWorld:
 
         model = deployment.spec.model
         request = inspection_request(model, self._catalog)
-        rights = access(request.source, model.mirror, self._environment)
+        named = model.secret_ref
+        secret = self._secrets.variables(named.name, request.source) if named else NOTHING
+        rights = access(request.source, model.mirror, self._environment, secret)
         return await asyncio.to_thread(inspect_source, request, rights)
 
     async def inventory(self) -> Inventory:

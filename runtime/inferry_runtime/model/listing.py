@@ -1,6 +1,7 @@
 """The files of a model at one pinned revision, and how to read them. Implemented once per kind of source."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from inferry_runtime.model.bytes import ByteSource
@@ -21,8 +22,10 @@ class Access:
 
     mirror: str = ""
     """Endpoint instead of the hub's own."""
-    token: str = ""
+    token: str = field(default="", repr=False)
     """Bearer token; "" for none. Never logged, never part of an order."""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables of a cloud that win over those of the environment. Treated like the token."""
 
 
 class Repository(Protocol):

@@ -1,17 +1,17 @@
 """Models in object stores: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage.
 
-Credentials come from the environment, as every tool of these clouds reads them (AWS_*, GOOGLE_*, AZURE_*), or from the
-machine's own identity.
+Credentials come from a secret or from the environment, by the names every tool of these clouds reads (AWS_*, GOOGLE_*,
+AZURE_*), or from the machine's own identity.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inferry_runtime.model.errors import (
     DigestMismatch,
@@ -130,7 +130,9 @@ def _client(source: ObjectStore, access: Access) -> "Client":
     try:
         return _made(source, access)
     except (exceptions.BaseError, ValueError) as error:
-        raise ModelError(f"{source}: {_first_line(error)}", hint=_CREDENTIALS) from error
+        # The library quotes what it cannot read.
+        told = _without(access.credentials.values(), _first_line(error))
+        raise ModelError(f"{source}: {told}", hint=_CREDENTIALS) from None
 
 
 def _made(source: ObjectStore, access: Access) -> "Client":
@@ -139,18 +141,23 @@ def _made(source: ObjectStore, access: Access) -> "Client":
     options: ClientConfig = {"timeout": timedelta(seconds=REQUEST_SECONDS)}
     if access.mirror.startswith("http://"):
         options["allow_http"] = True
+    config: Any = dict(access.credentials)
     retry: RetryConfig = {"max_retries": 6, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
     match source.scheme:
         case "s3" if access.mirror:
-            return S3Store(source.bucket, endpoint=access.mirror, client_options=options, retry_config=retry)
+            return S3Store(
+                source.bucket, config=config, endpoint=access.mirror, client_options=options, retry_config=retry
+            )
         case "s3":
-            return S3Store(source.bucket, client_options=options, retry_config=retry)
+            return S3Store(source.bucket, config=config, client_options=options, retry_config=retry)
         case "gs":
-            return GCSStore(source.bucket, client_options=options, retry_config=retry)
+            return GCSStore(source.bucket, config=config, client_options=options, retry_config=retry)
         case "az" if access.mirror:
-            return AzureStore(source.bucket, endpoint=access.mirror, client_options=options, retry_config=retry)
+            return AzureStore(
+                source.bucket, config=config, endpoint=access.mirror, client_options=options, retry_config=retry
+            )
         case "az":
-            return AzureStore(source.bucket, client_options=options, retry_config=retry)
+            return AzureStore(source.bucket, config=config, client_options=options, retry_config=retry)
         case scheme:
             raise InvalidSource(f"unknown object store {scheme}://", hint="write s3://, gs:// or az://")
 
@@ -182,6 +189,12 @@ _CREDENTIALS = (
     "set the cloud's own variables (AWS_ACCESS_KEY_ID…, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME…), "
     "or AWS_SKIP_SIGNATURE=true for a public bucket"
 )
+
+
+def _without(secrets: Iterable[str], text: str) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***") if secret else text
+    return text
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -181,7 +181,7 @@ class Store:
     def _fetch(
         self, order: ModelOrder, absent: list[ManifestFile], access: Access, meter: Meter, cancelled: threading.Event
     ) -> dict[str, str]:
-        reach = Access(mirror=access.mirror or order.mirror, token=access.token)
+        reach = replace(access, mirror=access.mirror or order.mirror)
         source = parse_source(order.source)
         retry = Retry(patience=PERSISTENT, clock=self._clock, cancelled=cancelled)
         with open_repository(source, order.revision, reach, retry=retry) as repository:

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inferry_runtime.model.credentials import access_to
 from inferry_runtime.model.errors import ModelError
-from inferry_runtime.model.listing import Access
 from inferry_runtime.model.progress import FetchProgress
 from inferry_runtime.order import ModelOrder
 from inferry_runtime.report import Stage
@@ -25,9 +25,6 @@ log = logging.getLogger(__name__)
 
 NAMED_FILES = 3
 """A person looks at these first; the log has all."""
-
-TOKENS = {"hf": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
-"""Scheme of a source -> environment variable with its token, as the hubs' own clients read them."""
 
 
 async def fetched(
@@ -50,7 +47,7 @@ async def fetched(
         from inferry_runtime.model.store import Store
 
         held.enter_context(Store(store).hold(model))
-        root = Store(store).ensure(model, access_to(model, environment), on_progress, cancelled)
+        root = Store(store).ensure(model, access_to(model.source, model.mirror, environment), on_progress, cancelled)
         return root, Store(store).differences(model)
 
     try:
@@ -74,11 +71,6 @@ def note_of(differences: Sequence["Difference"]) -> str:
     names = ", ".join(difference.path for difference in differences[:NAMED_FILES])
     more = f" and {len(differences) - NAMED_FILES} more" if len(differences) > NAMED_FILES else ""
     return f"Served although the bytes differ from the digests: {names}{more} ({first.path} has sha256 {first.found})."
-
-
-def access_to(model: ModelOrder, environment: Mapping[str, str]) -> Access:
-    scheme = model.source.partition("://")[0]
-    return Access(mirror=model.mirror, token=environment.get(TOKENS.get(scheme, ""), ""))
 
 
 def show(board: Board, progress: FetchProgress) -> None:

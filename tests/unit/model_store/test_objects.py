@@ -82,3 +82,21 @@ def test_clouds_that_are_not_configured_say_which_variables_they_need(
     with pytest.raises(ModelError) as refused:
         ObjectRepository(ObjectStore(scheme=scheme, bucket="bucket", prefix="x"), Access())
     assert "AZURE_STORAGE_ACCOUNT_NAME" in refused.value.hint
+
+
+def test_credentials_of_a_secret_win_and_are_never_quoted(server: ObjectServer) -> None:
+    source = ObjectStore(scheme="s3", bucket="bucket", prefix="models/llama")
+    signed = Access(mirror=server.url, credentials={"AWS_SKIP_SIGNATURE": "false", "AWS_ACCESS_KEY_ID": "wood"})
+    with pytest.raises(ModelError) as refused:
+        ObjectRepository(source, signed)
+    assert "wood" not in f"{refused.value.message} {refused.value.hint} {signed!r}"
+    whole = Access(mirror=server.url, credentials={**signed.credentials, "AWS_SECRET_ACCESS_KEY": "pecker"})
+    assert ObjectRepository(source, whole).files()
+    assert "Credential=wood/" in server.authorizations[-1]
+
+
+def test_a_service_account_that_cannot_be_read_is_not_quoted() -> None:
+    secret = {"GOOGLE_SERVICE_ACCOUNT_KEY": '"pecker"'}
+    with pytest.raises(ModelError) as refused:
+        ObjectRepository(ObjectStore(scheme="gs", bucket="bucket", prefix=""), Access(credentials=secret))
+    assert "pecker" not in refused.value.message
