@@ -1,4 +1,4 @@
-"""The part of S3 that reading a model needs: ListObjectsV2, HEAD, GET with ranges and If-Match; no signature is checked."""
+"""The part of S3 that reading models needs: ListObjectsV2, HEAD, GET with ranges and If-Match. Signatures pass unchecked."""
 
 import hashlib
 import re
