@@ -1,4 +1,4 @@
-"""The part of S3 that reading models needs: ListObjectsV2, HEAD, GET with ranges and If-Match. Signatures pass unchecked."""
+"""The part of S3 that reading models needs: listing, HEAD, GET with ranges and If-Match. Any signature is good."""
 
 import hashlib
 import re

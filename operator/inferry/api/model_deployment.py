@@ -51,7 +51,8 @@ class FileSelection(Record):
 class SecretReference(Record):
     name: str = Field(
         description="Secret in the same namespace, on one machine INFERRY_HOME/secrets/NAME.yaml. What opens the "
-        "source is read from it: HF_TOKEN, MODELSCOPE_API_TOKEN or token, and AWS_, GOOGLE_ or AZURE_ keys for object stores."
+        "source is read from it: HF_TOKEN, MODELSCOPE_API_TOKEN or token; AWS_, GOOGLE_ or AZURE_ keys for object "
+        "stores."
     )
 
 
