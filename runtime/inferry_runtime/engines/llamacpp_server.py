@@ -32,6 +32,9 @@ FIXED = {
 
 # What the drain relies on, and doors that nobody behind the gateway may find open. Settings on the command line win.
 DEFAULTS: dict[str, Value] = {
+    # Every connection that is kept open holds a thread of llama.cpp's server, and a gateway keeps many: with the few it
+    # starts by default a request may wait seconds for one. A thread costs 70 KiB.
+    "n_threads_http": 128,
     "endpoint_metrics": True,
     "endpoint_slots": False,
     "ui": False,
