@@ -8,22 +8,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 STUB = set(os.environ.get("STUB", "").split())
 FOLDER = Path(os.environ.get("STUB_FOLDER", "."))
+asked = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self._send(200, {"status": "ok"})
+        if asked.is_set() and "deaf" in STUB:
+            threading.Event().wait()
+        self._send(503 if asked.is_set() and "sick" in STUB else 200, {"status": "ok"})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", "0")))
         if "held" in STUB:
             # Opening a pipe waits for the test to open the other end.
             (FOLDER / "gate").read_bytes()
+        asked.set()
         content = "" if "wordless" in STUB else "something"
         self._send(400 if "refusing" in STUB else 200, {"choices": [{"message": {"content": content}}]})
 

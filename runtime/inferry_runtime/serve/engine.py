@@ -11,6 +11,7 @@ from pathlib import Path
 
 from inferry_runtime.engines.base import Command
 from inferry_runtime.serve.children import Child, Reaper
+from inferry_runtime.serve.cpu import group_seconds
 from inferry_runtime.serve.failures import ServeError, failure, of_port
 from inferry_runtime.serve.tail import Tail
 
@@ -45,6 +46,10 @@ class Engine:
     async def end(self) -> int:
         """Exit status, or minus the signal. Waiting again gives the same."""
         return await asyncio.shield(self._child.ended)
+
+    def cpu_seconds(self) -> float:
+        """Processor time of everything it consists of."""
+        return group_seconds(self._child.pid)
 
     def send(self, number: signal.Signals) -> None:
         self._child.send(number)

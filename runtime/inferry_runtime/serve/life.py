@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM, Signals
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from inferry_runtime.engines.base import Engine as EngineKind
 from inferry_runtime.engines.base import Launch
@@ -17,10 +17,11 @@ from inferry_runtime.report import Stage
 from inferry_runtime.serve.board import Board
 from inferry_runtime.serve.children import Reaper
 from inferry_runtime.serve.engine import Engine, out_of_memory_kills, require_free, started
-from inferry_runtime.serve.failures import EngineEnd, ServeError, of_engine
+from inferry_runtime.serve.failures import EngineEnd, ServeError, failure, of_engine
 from inferry_runtime.serve.fetch import fetched
 from inferry_runtime.serve.probe import ask_first_question, healthy
 from inferry_runtime.serve.races import unless
+from inferry_runtime.serve.vigil import Subject, silence
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Place:
     host: str
     port: int
     environment: Mapping[str, str]
+    health_seconds: float
+    """See `vigil`."""
 
 
 class Life:
@@ -106,7 +109,7 @@ class Life:
         """Exit status of an engine that ended by itself; None when it was asked to."""
         try:
             await self._unless_stopped(self._become_ready_or_end(engine))
-            return await self._unless_stopped(engine.end())
+            await self._unless_stopped(self._watch(engine))
         except EngineEnded:
             return await engine.end()
         except Stopped:
@@ -124,6 +127,17 @@ class Life:
         await ask_first_question(place.host, place.port, self._order.probe, self._order.served_names[0])
         self._board.enter(Stage.READY, "answering", ready_at=time.time())
         log.info("ready", extra={"load_seconds": self._board.load_seconds()})
+
+    async def _watch(self, engine: Engine) -> NoReturn:
+        """Raises EngineEnded, or ServeError for an engine that lives and does not answer."""
+        place, path = self._place, self._kind.health_path
+        seconds = place.health_seconds
+        subject = Subject(host=place.host, port=place.port, path=path, cpu_seconds=engine.cpu_seconds)
+        watching = silence(subject, pause_seconds=seconds, answer_seconds=seconds)
+        found = await unless(engine.end(), watching, EngineEnded())
+        message = f"the engine did not answer {path} {found.misses} times in a row: {found.last}"
+        hint = "It was ended, and is started again; if it happens again, its log and the load on the machine say more."
+        raise ServeError(failure("EngineNotHealthy", message, hint=hint, lines=engine.tail.lines))
 
     def _show_last_line(self, engine: Engine) -> None:
         if engine.tail.last:

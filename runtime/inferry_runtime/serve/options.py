@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferry_runtime.serve.vigil import HEALTH_SECONDS
+
 LEASE_GRACE_SECONDS = 120.0
 """A restart of the owner takes seconds, an upgrade under a minute; nobody should pay for orphans much longer."""
 
@@ -23,6 +25,7 @@ class Options:
     lease: Path | None
     """A file the owner keeps locked; None when whoever started this process ends it too."""
     lease_grace_seconds: float
+    health_seconds: float
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -37,4 +40,5 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--termination-log", type=Path)
     parser.add_argument("--lease", type=Path, help="end when nobody has locked this file for the grace period")
     parser.add_argument("--lease-grace-seconds", type=float, default=LEASE_GRACE_SECONDS)
+    parser.add_argument("--health-seconds", type=float, default=HEALTH_SECONDS, help="between two looks at the engine")
     return Options(**vars(parser.parse_args(arguments)))

@@ -64,6 +64,7 @@ def _place_of(options: Options, order: ServeOrder) -> Place:
         host=options.host,
         port=order.port if options.port is None else options.port,
         environment=os.environ,
+        health_seconds=options.health_seconds,
     )
 
 

@@ -101,6 +101,33 @@ def test_what_the_engine_has_started_does_not_outlive_it(tmp_path: Path, stub: P
             assert child.ends()
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "told"),
+    [("deaf", "/health 6 times in a row: no answer within 0.1 s"), ("sick", "in a row: status 503")],
+)
+def test_an_engine_that_lives_but_no_longer_answers_is_ended(
+    tmp_path: Path, stub: Path, behaviour: str, told: str
+) -> None:
+    with replica(tmp_path, order(tmp_path, f"{behaviour} parent"), stub, "--health-seconds", "0.1") as running:
+        running.wait_for("ready")
+        with watched(int((tmp_path / "child").read_text())) as child:
+            assert running.end() == EXIT_RETRYABLE
+            assert child.ends()
+        failure = running.last_words().failure
+        assert failure is not None
+        assert (failure.reason, told in failure.message) == ("EngineNotHealthy", True)
+
+
+def test_an_engine_that_loads_may_be_silent_for_as_long_as_it_likes(tmp_path: Path, stub: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    with replica(tmp_path, order(tmp_path, "held deaf"), stub, "--health-seconds", "0.001") as running:
+        running.wait_for("asking the first question")
+        assert not running.process.poll()
+        gate.write_bytes(b"")
+        running.wait_for("ready")
+
+
 def test_a_forwarded_signal_reaches_the_engine_and_its_status_is_told(tmp_path: Path, stub: Path) -> None:
     with replica(tmp_path, order(tmp_path, "signalled"), stub) as running:
         running.wait_for("ready")

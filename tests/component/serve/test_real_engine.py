@@ -175,3 +175,19 @@ def test_without_an_owner_a_replica_ends_and_with_one_it_stays(
             fcntl.flock(owner, fcntl.LOCK_UN)
             running.wait_for("nobody owns this replica any more")
             assert running.end() == 0
+
+
+def test_an_engine_that_is_frozen_is_ended_and_can_be_retried(
+    tmp_path: Path, llamacpp_python: Path, parrot_gguf: Path
+) -> None:
+    with replica(tmp_path, order_for(parrot_gguf), llamacpp_python, "--health-seconds", "0.2") as running:
+        running.wait_for("ready")
+        pid = running.progress().engine_pid or 0
+        with watched(pid) as engine:
+            os.kill(pid, signal.SIGSTOP)
+            assert running.end() == EXIT_RETRYABLE
+            assert engine.ends()
+        failure = running.last_words().failure
+        assert failure is not None
+        assert failure.reason == "EngineNotHealthy"
+        assert failure.log_tail
