@@ -21,6 +21,7 @@ FINAL_REASONS = frozenset(
         "ChecksumOrPartialDownload",
         "DriverTooOld",
         "GpuArchUnsupported",
+        "InvalidArguments",
         "InvalidOrder",
         "KVCacheDoesNotFit",
         "ModelNotFound",

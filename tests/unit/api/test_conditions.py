@@ -90,7 +90,7 @@ def children(**changes):
         ({"ModelReady": "False Downloading", "Available": "False Downloading"}, "False Downloading"),
         ({"ModelReady": "False HubUnreachable", "Available": "False ScaledToZero"}, "False HubUnreachable"),
         ({"EngineSelected": "False InsufficientMemory"}, "False InsufficientMemory"),
-        ({"Scheduled": "False Unschedulable"}, "True Ready"),
+        ({"Scheduled": "False Preparing"}, "True Ready"),
         ({"Progressing": "False EngineCrashed"}, "True Ready"),
     ],
     ids=lambda value: (

@@ -172,3 +172,10 @@ def test_errors_of_the_model_keep_their_own_reason_and_hint(
     failure = of_model(error)
     assert (failure.reason, failure.message, failure.hint) == (error.reason, error.message, error.hint)
     assert failure.retryable is retryable
+
+
+def test_an_argument_the_engine_refuses_is_not_tried_again() -> None:
+    line = "llama_init_from_model: K cache type q8_0 with block size 32 does not divide n_embd_head_k=16"
+    end = EngineEnd(status=1, lines=[line], was_ready=False)
+    told = of_engine(end, signatures_of("llamacpp"))
+    assert (told.reason, told.retryable) == ("InvalidArguments", False)
