@@ -78,6 +78,7 @@ class LocalMachine:
                 str(self.home.root),
                 str(self.port),
                 host,
+                str(os.getpid()),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
