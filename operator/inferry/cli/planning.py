@@ -22,8 +22,9 @@ from inferry.cli.refusal import INVALID_INPUT, Refusal
 from inferry.decide.decide import decide
 from inferry.decide.decision import Decision, NoDecision
 from inferry.local.hardware import machine
-from inferry.local.sources import access, inspection_request
+from inferry.local.sources import access
 from inferry.plan.plan import make_plan
+from inferry.plan.request import inspection_request
 from inferry.plan.types import Observed, PlanInput
 from inferry_runtime.engines.base import Command, Launch
 from inferry_runtime.engines.registry import engine_named

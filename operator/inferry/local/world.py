@@ -17,7 +17,8 @@ from inferry.local.gateway_word import GatewayWord
 from inferry.local.keeper import ObjectKeeper
 from inferry.local.replicas import Replicas
 from inferry.local.secret_files import SecretFiles
-from inferry.local.sources import NOTHING, access, inspection_request
+from inferry.local.sources import NOTHING, access
+from inferry.plan.request import inspection_request
 from inferry.plan.types import Observed, Phase, Plan, Replica, RevisionTarget
 from inferry_runtime.hardware import Inventory, Vendor
 from inferry_runtime.model.inspection import Inspection
