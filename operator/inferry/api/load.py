@@ -32,10 +32,13 @@ class LoadProblem:
     nearest: str = ""
 
     def __str__(self) -> str:
-        field = f" {self.path}" if self.path else ""
-        value = f' "{self.value}"' if self.value else ""
-        guess = f" Did you mean {self.nearest}?" if self.nearest else ""
-        return f"{self.file}:{self.line}:{self.column}:{field}{value} {self.message}{guess}"
+        return f"{self.file}:{self.line}:{self.column}: {self.told()}"
+
+    def told(self) -> str:
+        """Without the place in a file, for what was never in one."""
+        value = f'"{self.value}"' if self.value else ""
+        guess = f"Did you mean {self.nearest}?" if self.nearest else ""
+        return " ".join(part for part in (self.path, value, self.message, guess) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,17 @@
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from inferry.api.model_deployment import DeploymentSpec, EngineChoice, Metadata, Model, ModelDeployment, Scalar
+from inferry.api.load import load_text
+from inferry.api.model_deployment import API_VERSION, KIND, ModelDeployment, Scalar
+from inferry.cli.homes import here
 from inferry.cli.objects import apply_all
 from inferry.cli.paths import absolute_source
 from inferry.cli.refusal import INVALID_INPUT, Refusal
-
-RecordT = TypeVar("RecordT", Model, EngineChoice)
+from inferry.local import objects
 
 # The part of an object name that is made from a source; leaves room for whatever is added to it.
 LONGEST_MADE_NAME = 53
@@ -33,31 +34,41 @@ class LaunchRequest:
 
 
 def deployment_for(request: LaunchRequest, *, folder: Path) -> ModelDeployment:
-    """Relative paths are taken from `folder`. Raises Refusal when the flags contradict each other."""
-    if (request.source is None) == (request.model is None):
+    """Relative paths are taken from `folder`. Raises Refusal when the flags contradict each other or mean nothing."""
+    if bool(request.source) == bool(request.model):
         raise Refusal("give a SOURCE or --model, one of them", code=INVALID_INPUT)
-    source = None if request.source is None else absolute_source(request.source, folder)
-    return ModelDeployment(
-        metadata=Metadata(name=request.name or made_name(request.source or request.model or "")),
-        spec=DeploymentSpec(
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": request.name or made_name(request.source or request.model or "")},
+        "spec": _said(
             model=_said(
-                Model,
-                source=source,
+                source=absolute_source(request.source, folder) if request.source else None,
                 name=request.model,
                 size=request.size,
                 format=request.format,
                 quantization=request.quantization,
             ),
+            servedNames=list(request.served_names) or None,
             engine=_said(
-                EngineChoice,
                 name=request.engine,
-                context_length=request.context_length,
+                contextLength=request.context_length,
                 args=dict(_assignment(text) for text in request.arguments) or None,
-            ),
-            replicas=request.replicas,
-            served_names=request.served_names,
+            )
+            or None,
+            replicas=None if request.replicas == 1 else request.replicas,
         ),
-    )
+    }
+    return _checked(document)
+
+
+def _checked(document: object) -> ModelDeployment:
+    """The same checks, and the same sentences, as for a file."""
+    loaded = load_text(json.dumps(document, ensure_ascii=False), "flags")
+    if loaded.problems:
+        told = (problem.told() for problem in loaded.problems)
+        raise Refusal("\n".join(("nothing was changed:", *told)), code=INVALID_INPUT)
+    return loaded.deployments[0]
 
 
 def made_name(source: str) -> str:
@@ -66,13 +77,14 @@ def made_name(source: str) -> str:
     parts = [part for part in path.split("/") if part]
     telling = [part for part in parts if part.lower() not in {"gguf", "safetensors", "model", "models"}]
     last = (telling or parts or ["model"])[-1].removesuffix(".gguf")
-    dashed = re.sub(r"[^a-z0-9.]+", "-", last.lower())[:LONGEST_MADE_NAME]
+    plain = unicodedata.normalize("NFKD", last).encode("ascii", "ignore").decode()
+    dashed = re.sub(r"[^a-z0-9.]+", "-", plain.lower())[:LONGEST_MADE_NAME]
     return re.sub(r"-*\.[-.]*", ".", dashed).strip("-.") or "model"
 
 
-def _said(kind: type[RecordT], **values: object) -> RecordT:
+def _said(**values: object) -> dict[str, object]:
     """Only what was given, so that the stored YAML shows only what was given."""
-    return kind.model_validate({name: value for name, value in values.items() if value is not None})
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _assignment(text: str) -> tuple[str, Scalar]:
@@ -92,4 +104,19 @@ def _scalar(text: str) -> Scalar:
 
 def launch_model(request: LaunchRequest, *, wait: bool, timeout: float) -> None:
     """Write the object; wait for it when asked to."""
-    apply_all((deployment_for(request, folder=Path.cwd()),), wait=wait, timeout=timeout)
+    apply_all((launched(request),), wait=wait, timeout=timeout)
+
+
+def launched(request: LaunchRequest) -> ModelDeployment:
+    """The object the flags describe. Raises Refusal when a name nobody gave is that of an object of another model."""
+    deployment = deployment_for(request, folder=Path.cwd())
+    name, source = deployment.metadata.name, deployment.spec.model.source or deployment.spec.model.name
+    taken = {other.metadata.name: other for other in objects.listed(here())}.get(name)
+    if request.name is None and taken is not None and taken.spec.model != deployment.spec.model:
+        there = taken.spec.model.source or taken.spec.model.name
+        raise Refusal(
+            f"the name {name!r} made from {source} belongs to a modeldeployment of another model, {there}",
+            hint=f"choose another with --name, or give --name {name} to replace that one",
+            code=INVALID_INPUT,
+        )
+    return deployment

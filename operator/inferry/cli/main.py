@@ -45,10 +45,14 @@ Name = Annotated[str, typer.Argument(help="Name of a ModelDeployment.", autocomp
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="YAML file or folder; '-' reads standard input.")]
 Format = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it answers.")]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.")]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)]
 Assignments = Annotated[list[str] | None, typer.Option("--arg", help="Engine argument, name=value. Repeatable.")]
 Question = Annotated[str | None, typer.Argument(help="What to ask. Left out: a conversation.")]
-Tokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
+Spoken = Annotated[
+    str, typer.Argument(help="Name of a ModelDeployment, or one it is served by.", autocompletion=_known_names)
+]
+Port = Annotated[int, typer.Option(help="Port the gateway listens on.", min=1, max=65535)]
+Tokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.", min=1)]
 Warmth = Annotated[float | None, typer.Option(help="Sampling temperature.")]
 System = Annotated[str | None, typer.Option(help="System message.")]
 
@@ -57,10 +61,13 @@ System = Annotated[str | None, typer.Option(help="System message.")]
 def local(
     file: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Objects to apply first. Repeatable.")] = None,
     host: Annotated[str, typer.Option(help="Address the gateway listens on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port the gateway listens on.")] = 9997,
+    port: Port = 9997,
     ask: Annotated[str | None, typer.Option(help="Ask the first applied model this, then keep serving.")] = None,
 ) -> None:
-    """Run everything on this machine until Ctrl-C: control loop, gateway, engines."""
+    """Run everything on this machine until Ctrl-C.
+
+    That is the control loop, the gateway, and an engine per replica.
+    """
     from inferry.cli.serving import run_here
 
     run_here(tuple(file or ()), host=host, port=port, ask=ask)
@@ -78,9 +85,12 @@ def run(
     arg: Assignments = None,
     max_tokens: Tokens = None,
     timeout: Timeout = 1800.0,
-    port: Annotated[int, typer.Option(help="Port to start inferry on when it is not running.")] = 9997,
+    port: Port = 9997,
 ) -> None:
-    """Serve a model, starting inferry in the background when it is not there, and talk to it."""
+    """Serve a model and talk to it, in one step.
+
+    inferry is started in the background when it is not running.
+    """
     from inferry.cli.launching import LaunchRequest
     from inferry.cli.talking import run_model
 
@@ -145,7 +155,10 @@ def list_objects(output: Format = Output.TABLE) -> None:
 
 @app.command()
 def describe(name: Name, output: Format = Output.TABLE) -> None:
-    """Everything about one: what was decided and why, what is happening, what to do."""
+    """Everything about one, and what to do.
+
+    What was decided and why, what is happening, and the next action where one is needed.
+    """
     from inferry.cli.describing import describe_one
 
     describe_one(name, output)
@@ -155,7 +168,7 @@ def describe(name: Name, output: Format = Output.TABLE) -> None:
 def logs(
     name: Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing what comes.")] = False,
-    lines: Annotated[int, typer.Option(help="Lines from the end to begin with.")] = 100,
+    lines: Annotated[int, typer.Option(help="Lines from the end to begin with.", min=0)] = 100,
 ) -> None:
     """What the engines of one deployment print."""
     from inferry.cli.logs import print_logs
@@ -171,7 +184,10 @@ def plan(
     ] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """What would happen, before anything runs: facts, every engine's verdict, arguments, memory, the process."""
+    """What would happen, before anything runs.
+
+    Facts of the model, every engine's verdict, arguments, memory with its parts, the process.
+    """
     from inferry.cli.planning import plan_files
 
     plan_files(tuple(file), inventory, output)
@@ -179,7 +195,7 @@ def plan(
 
 @app.command()
 def chat(
-    name: Name,
+    name: Spoken,
     prompt: Question = None,
     system: System = None,
     max_tokens: Tokens = None,
@@ -193,12 +209,12 @@ def chat(
 
 @app.command()
 def generate(
-    name: Name,
+    name: Spoken,
     prompt: Annotated[str, typer.Argument(help="Text to continue.")],
     max_tokens: Tokens = 64,
     temperature: Warmth = None,
 ) -> None:
-    """Let a model continue a text, without a chat template."""
+    """Let a model continue a text."""
     from inferry.cli.talking import generate_with
 
     generate_with(name, prompt, max_tokens=max_tokens, temperature=temperature)
@@ -223,7 +239,10 @@ def terminate(
     wait: Wait = True,
     timeout: Timeout = 120.0,
 ) -> None:
-    """Remove a deployment: running answers are finished, then its replicas stop."""
+    """Remove a deployment.
+
+    Running answers are finished, then its replicas stop.
+    """
     from inferry.cli.objects import terminate_one
 
     terminate_one(name, wait=wait, timeout=timeout)
@@ -242,7 +261,10 @@ def remove_cache(
     source: Annotated[str, typer.Argument(help="Source as `inferry cached` prints it.")],
     revision: Annotated[str | None, typer.Option(help="Only this revision.")] = None,
 ) -> None:
-    """Remove a model from the store, unless a replica uses it."""
+    """Remove a model from the store.
+
+    Refused while a replica uses it.
+    """
     from inferry.cli.caching import remove_cached
 
     remove_cached(source, revision)
@@ -250,7 +272,7 @@ def remove_cache(
 
 @app.command()
 def status(output: Format = Output.TABLE) -> None:
-    """Whether inferry runs here, where it listens, what it holds."""
+    """Whether inferry runs here, and where."""
     from inferry.cli.serving import show_status
 
     show_status(output)
@@ -258,7 +280,7 @@ def status(output: Format = Output.TABLE) -> None:
 
 @app.command()
 def stop(timeout: Timeout = 120.0) -> None:
-    """Stop the inferry that runs on this machine, and every replica with it."""
+    """Stop inferry here, and every replica."""
     from inferry.cli.serving import stop_running
 
     stop_running(timeout=timeout)
@@ -266,7 +288,7 @@ def stop(timeout: Timeout = 120.0) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def gateway(context: typer.Context) -> None:
-    """Run the gateway alone: --snapshot FILE --port N (`inferry gateway --help` lists its options)."""
+    """Run the gateway alone, from a snapshot file."""
     from inferry.gateway.main import main as run_gateway
 
     raise typer.Exit(run_gateway(context.args))

@@ -135,10 +135,8 @@ def _age(created: str, now: datetime) -> str:
 
 def as_document(deployment: ModelDeployment) -> dict[str, object]:
     """The object as `kubectl get -o json` would show it."""
-    return deployment.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True) | {
-        "apiVersion": deployment.api_version,
-        "kind": deployment.kind,
-    }
+    dumped = deployment.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return {"apiVersion": deployment.api_version, "kind": deployment.kind} | dumped
 
 
 def names() -> tuple[str, ...]:

@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from inferry.api.model_deployment import ModelDeployment
 from inferry.cli.conversation import Asking, Message, chat, complete
 from inferry.cli.homes import found, here, running
-from inferry.cli.launching import LaunchRequest, deployment_for
+from inferry.cli.launching import LaunchRequest, launched
 from inferry.cli.output import interactive, note, say
 from inferry.cli.waiting import wait_until_ready
 from inferry.local import objects
@@ -18,8 +17,8 @@ def run_model(wanted: LaunchRequest, prompt: str | None, *, max_tokens: int | No
     from inferry.cli.background import ensure_running
 
     home = here()
+    deployment = _named(wanted.source) or launched(wanted)
     holder = ensure_running(home, port)
-    deployment = _named(wanted.source) or deployment_for(wanted, folder=Path.cwd())
     objects.save(home, deployment)
     ready = wait_until_ready(home, deployment, timeout=timeout)
     asking = Asking(address=holder.address, model=ready.served_names[0], max_tokens=max_tokens)
@@ -49,8 +48,13 @@ def generate_with(name: str, prompt: str, *, max_tokens: int | None, temperature
 
 def _asking(name: str, max_tokens: int | None, temperature: float | None) -> Asking:
     holder = running("a model has to be asked through it")
-    model = found(name).served_names[0]
-    return Asking(address=holder.address, model=model, max_tokens=max_tokens, temperature=temperature)
+    return Asking(address=holder.address, model=_model_id(name), max_tokens=max_tokens, temperature=temperature)
+
+
+def _model_id(name: str) -> str:
+    """What clients send as `model`: a served name as it is, of an object its first one. Raises Refusal."""
+    served = {model for deployment in objects.listed(here()) for model in deployment.served_names}
+    return name if name in served else found(name).served_names[0]
 
 
 def _talk(asking: Asking, prompt: str | None, *, system: str | None) -> None:

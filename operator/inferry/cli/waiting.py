@@ -57,13 +57,16 @@ def _is_about(known: ModelDeployment, wanted: ModelDeployment) -> bool:
 def _settled(name: str, status: DeploymentStatus | None) -> bool:
     """True when ready and complete. Raises Refusal when waiting longer is pointless."""
     conditions = status.conditions if status else ()
-    for found in conditions:
-        if found.type is not ConditionType.PROGRESSING and _hopeless(found):
-            action = meaning_of(found.reason).next_action
-            raise Refusal(f"{name}: {found.reason}: {found.message}", hint=action)
     ready = condition(conditions, ConditionType.READY)
     progressing = condition(conditions, ConditionType.PROGRESSING)
-    return ready is not None and ready.status == "True" and (progressing is None or progressing.status != "True")
+    # Zero replicas were asked for: that nothing is available then is no failure.
+    wanted = ready.reason if ready is not None and ready.status == "True" else ""
+    for found in conditions:
+        if found.type is not ConditionType.PROGRESSING and found.reason != wanted and _hopeless(found):
+            action = meaning_of(found.reason).next_action
+            hint = "" if action in found.message else action
+            raise Refusal(f"{name}: {found.reason}: {found.message}", hint=hint)
+    return bool(wanted) and (progressing is None or progressing.status != "True")
 
 
 def _hopeless(found: Condition) -> bool:

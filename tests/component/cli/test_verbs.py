@@ -59,6 +59,7 @@ async def test_a_model_is_applied_asked_scaled_and_terminated(local: LocalMachin
 
     (listed,) = json.loads((await inferry(home, "list", "-o", "json")).out)
     assert listed["status"]["readyReplicas"] == 1
+    assert list(listed) == ["apiVersion", "kind", "metadata", "spec", "status"]
     assert (await inferry(home, "list")).out.splitlines()[1].split()[2:5] == ["llamacpp", "1/1", "Ready"]
     described = (await inferry(home, "describe", "parrot")).out
     assert all(word in described for word in ("llamacpp", "FormatNotSupported", "KV cache", "Available"))
@@ -67,6 +68,10 @@ async def test_a_model_is_applied_asked_scaled_and_terminated(local: LocalMachin
     scaled = await inferry(home, "scale", "parrot", "--replicas", "2", "--wait")
     assert scaled.code == 0
     assert len(local.replicas("parrot")) == 2
+
+    nothing = await inferry(home, "scale", "parrot", "--replicas", "0", "--wait")
+    assert (nothing.code, local.replicas("parrot")) == (0, ())
+    assert (await inferry(home, "scale", "parrot", "--replicas", "1", "--wait")).code == 0
 
     (cached,) = yaml.safe_load((await inferry(home, "cached", "-o", "yaml")).out)
     in_use = await inferry(home, "remove-cache", cached["source"])
@@ -85,6 +90,24 @@ async def test_launch_without_yaml_writes_the_object_a_person_would(local: Local
     assert written["spec"]["engine"] == {"args": {"n_ctx": 1024}}
     assert written["spec"]["servedNames"] == ["acme/parrot:latest"]
     assert (await inferry(home, "chat", "parrot", QUESTION)).out == f"{ANSWER}\n"
+    assert (await inferry(home, "chat", "acme/parrot:latest", QUESTION)).out == f"{ANSWER}\n"
+
+
+async def test_a_made_name_never_takes_the_place_of_another_model(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert (await inferry(home, "launch", "hf://one/model-x", "--no-wait")).code == 0
+    before = (home / "deployments" / "model-x.yaml").read_bytes()
+    refused = await inferry(home, "launch", "hf://two/model-x", "--no-wait")
+    assert (refused.code, "hf://one/model-x" in refused.err, "--name" in refused.err) == (2, True, True)
+    assert (home / "deployments" / "model-x.yaml").read_bytes() == before
+    assert (await inferry(home, "launch", "hf://one/model-x", "--replicas", "2", "--no-wait")).code == 0
+    assert (await inferry(home, "launch", "hf://two/model-x", "--name", "model-x", "--no-wait")).code == 0
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "many"])
+async def test_a_port_nobody_can_listen_on_is_wrong_input(port: str, tmp_path: Path) -> None:
+    refused = await inferry(tmp_path / "home", "local", "--port", port)
+    assert (refused.code, "--port" in refused.err, "Traceback" in refused.err) == (2, True, False)
 
 
 async def test_status_and_stop(local: LocalMachine) -> None:

@@ -22,6 +22,7 @@ from inferry.cli.refusal import INVALID_INPUT, Refusal
         pytest.param("./weights/tiny-q4_k_m.gguf", "tiny-q4-k-m", id="a file loses its suffix"),
         pytest.param("s3://bucket/llama/", "llama", id="a closing slash says nothing"),
         pytest.param("https://example.org/a/model.gguf", "model", id="a url"),
+        pytest.param("/models/Ünï mödel 🦜", "uni-model", id="letters lose their accents, and what is no letter"),
         pytest.param("///", "model", id="nothing telling at all"),
         pytest.param("hf://org/" + "x" * 90, "x" * 53, id="a long one is cut"),
     ],
@@ -71,6 +72,7 @@ def test_relative_folders_become_absolute(source: str, absolute: str) -> None:
     "request_",
     [
         pytest.param(LaunchRequest(), id="neither a source nor a family"),
+        pytest.param(LaunchRequest(source=""), id="an empty source is not the folder one stands in"),
         pytest.param(LaunchRequest(source="hf://a/b", model="qwen"), id="both"),
         pytest.param(LaunchRequest(source="hf://a/b", arguments=("n_ctx",)), id="an argument without a value"),
     ],
@@ -79,3 +81,29 @@ def test_contradictory_flags_are_refused_as_input(request_: LaunchRequest) -> No
     with pytest.raises(Refusal) as refused:
         deployment_for(request_, folder=Path("/"))
     assert refused.value.code == INVALID_INPUT
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        pytest.param(LaunchRequest(source="/x", name="x" * 254), "metadata.name", id="a name too long"),
+        pytest.param(LaunchRequest(source="/x", name="Bad_Name"), "Did you mean bad-name?", id="a name nobody takes"),
+        pytest.param(LaunchRequest(source="/x", replicas=-1), "spec.replicas", id="less than nothing"),
+        pytest.param(LaunchRequest(source="/x", context_length=0), "spec.engine.contextLength", id="no context"),
+        pytest.param(LaunchRequest(source="/x", engine="vlm"), "Did you mean vllm?", id="a mistyped engine"),
+        pytest.param(LaunchRequest(source="/x", format="gguff"), "Did you mean gguf?", id="a mistyped format"),
+        pytest.param(LaunchRequest(source="/x", served_names=("a", "a")), "twice", id="a name served twice"),
+        pytest.param(LaunchRequest(source="hff://a/b"), "unknown source scheme", id="a scheme nobody knows"),
+        pytest.param(LaunchRequest(source="hf://a"), "does not name a repository", id="half a repository"),
+    ],
+)
+def test_flags_are_checked_like_a_file_before_anything_is_written(request_: LaunchRequest, told: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        deployment_for(request_, folder=Path("/"))
+    assert refused.value.code == INVALID_INPUT
+    assert told in refused.value.message
+
+
+def test_a_folder_may_have_any_name() -> None:
+    folder = '/srv/two words/ünï 🦜/"quoted": {x}'
+    assert deployment_for(LaunchRequest(source=folder), folder=Path("/")).spec.model.source == folder
