@@ -22,6 +22,7 @@ from inferry.cli.refusal import INVALID_INPUT, Refusal
 from inferry.decide.decide import decide
 from inferry.decide.decision import Decision, NoDecision
 from inferry.local.hardware import machine
+from inferry.local.secret_files import SecretFiles
 from inferry.local.sources import access
 from inferry.plan.plan import make_plan
 from inferry.plan.request import inspection_request
@@ -85,7 +86,9 @@ def foresee(deployment: ModelDeployment, inventory: Inventory) -> Foreseen:
 def _inspected(deployment: ModelDeployment, catalog: Catalog) -> Inspection:
     model = deployment.spec.model
     request = inspection_request(model, catalog)
-    return inspect_source(request, access(request.source, model.mirror, os.environ))
+    named = model.secret_ref
+    secret = SecretFiles(here()).variables(named.name, request.source) if named else {}
+    return inspect_source(request, access(request.source, model.mirror, os.environ, secret))
 
 
 def _command(order: ServeOrder) -> Command:

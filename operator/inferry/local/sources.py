@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from inferry_runtime.model.credentials import access_to
+from inferry_runtime.model.credentials import access_to, shown_to
 from inferry_runtime.model.listing import Access
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -13,6 +13,6 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 def access(
     source: str, mirror: str | None, environment: Mapping[str, str], secret: Mapping[str, str] = NOTHING
 ) -> Access:
-    """Tokens come from the deployment's secret, else from the environment inferry was started in."""
-    rights = access_to(source, mirror or "", {**environment, **secret})
+    """Tokens come from the deployment's secret, else, where no mirror is named, from the environment of inferry."""
+    rights = access_to(source, mirror or "", {**shown_to(mirror or "", environment), **secret})
     return replace(rights, credentials=secret)

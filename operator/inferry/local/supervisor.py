@@ -21,6 +21,7 @@ from inferry.local.records import ReplicaRecord, Run
 from inferry.local.restarts import delay_seconds, failures_in_a_row
 from inferry.local.workshop import Workshop, serve_command
 from inferry.plan.types import Failure, Progress, Replica
+from inferry_runtime.model.credentials import shown_to
 from inferry_runtime.order import ServeOrder
 from inferry_runtime.report import ServeFailure, ServeReport, Stage, decode
 
@@ -156,7 +157,7 @@ class Supervisor:
         self._folder.termination.unlink(missing_ok=True)
         argv = serve_command(self._workshop.home, self._folder, python, engine_port, status_port)
         environment = {
-            **self._workshop.environment,
+            **shown_to(self._order.model.mirror, self._workshop.environment),
             **hardware.given(self.record.devices),
             **self._credentials(),
         }

@@ -26,6 +26,13 @@ def access_to(source: str, mirror: str, environment: Mapping[str, str]) -> Acces
     return Access(mirror=mirror, token=environment.get(TOKENS.get(_scheme(source), ""), ""))
 
 
+def shown_to(mirror: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """This environment without its tokens where a deployment names a mirror: who may write deployments could otherwise
+    have this machine's tokens sent anywhere."""
+    hidden = set(TOKENS.values()) if mirror else set()
+    return {name: value for name, value in environment.items() if name not in hidden}
+
+
 def variables(source: str, secret: Mapping[str, str]) -> Mapping[str, str]:
     """The part of a secret that opens this source, as variables; nothing of it is for any other."""
     scheme = _scheme(source)
