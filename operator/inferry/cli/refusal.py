@@ -3,6 +3,7 @@
 Exit codes: 1 something failed, 2 the input is wrong and nothing was changed, 130 interrupted.
 """
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 INVALID_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
+
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
 
 
 class Refusal(Exception):
@@ -61,5 +64,16 @@ def _as_refusal(error: Exception) -> Refusal | None:
             return Refusal(error.message, hint=error.hint, code=INVALID_INPUT)
         case ModelError() | LocalError():
             return Refusal(error.message, hint=error.hint)
+        case OSError(strerror=str(told)):
+            return _of_the_system(error, told)
         case _:
             return None
+
+
+def _of_the_system(error: OSError, told: str) -> Refusal:
+    """A disk that is full, a folder somebody else owns: nothing of ours to correct, so no trace of our code."""
+    where = f": {error.filename}" if error.filename else ""
+    hint = "free space, or set INFERRY_HOME to a folder on another disk" if error.errno == errno.ENOSPC else ""
+    if error.errno in _NOT_OURS:
+        hint = "check who may write there, or set INFERRY_HOME to another folder"
+    return Refusal(f"{told}{where}", hint=hint)

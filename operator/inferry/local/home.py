@@ -18,9 +18,9 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
-    """`INFERRY_HOME`, else `~/.inferry`."""
+    """`INFERRY_HOME`, else `~/.inferry`; absolute, because it is told to processes that run elsewhere."""
     named = environment.get("INFERRY_HOME")
-    return Path(named).expanduser() if named else Path.home() / ".inferry"
+    return Path(named).expanduser().absolute() if named else Path.home() / ".inferry"
 
 
 def file_stem(name: str) -> str:

@@ -214,3 +214,29 @@ async def test_run_starts_inferry_in_the_background_and_answers(tmp_path: Path, 
     finally:
         await inferry(home, "stop")
     await until(lambda: not (home / "replicas").exists() or not list((home / "replicas").iterdir()))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("launch", "hf://acme/x", "--no-wait"), id="an object cannot be written"),
+        pytest.param(("local", "--port", "1"), id="nothing can be started"),
+    ],
+)
+async def test_a_home_nobody_can_write_to_gets_a_sentence(words: tuple[str, ...], tmp_path: Path) -> None:
+    home = tmp_path / "file"
+    home.write_text("")
+    said = await inferry(home, *words)
+    assert (said.code, str(home) in said.err, "INFERRY_HOME" in said.err) == (1, True, True)
+    assert "Traceback" not in said.err
+
+
+async def test_a_home_may_be_named_from_where_one_stands(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "inferry.cli", "status", "-o", "json"),
+        cwd=tmp_path,
+        env={**os.environ, "INFERRY_HOME": "beside"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert json.loads(out)["home"] == str(tmp_path / "beside")

@@ -107,6 +107,8 @@ def test_a_look_at_the_lock_does_not_keep_an_owner_out(tmp_path: Path) -> None:
 def test_the_environment_names_the_home() -> None:
     assert default_home({"INFERRY_HOME": "/somewhere"}) == Path("/somewhere")
     assert default_home({}) == Path.home() / ".inferry"
+    assert default_home({"INFERRY_HOME": "beside"}) == Path.cwd() / "beside"
+    assert default_home({"INFERRY_HOME": "~/there"}) == Path.home() / "there"
 
 
 def test_a_deep_home_still_has_a_socket_the_kernel_takes() -> None:
