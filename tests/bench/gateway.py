@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ import psutil
 from inferry.api.snapshot import Endpoint, ServedModel, Snapshot, encode
 
 CONNECTIONS = (1, 8, 64)
+ROUNDS = 3
 CHAT = "/v1/chat/completions"
 STREAMS = 50
 EVENTS = 200
@@ -76,7 +77,7 @@ class Load:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=5, help="per measurement")
+    parser.add_argument("--seconds", type=int, default=4, help="per measurement")
     parser.add_argument("--upstream", metavar="HOST:PORT", help="a running engine instead of nginx")
     parser.add_argument("--model", default="m", help="the name that engine knows")
     arguments = parser.parse_args()
@@ -110,13 +111,22 @@ def _print_requests(folder: Path, model: str, address: tuple[str, int], seconds:
         print("| connections | to | p50 | p99 | requests/s | share | CPU us/request | failed |")
         print("|---|---|---|---|---|---|---|---|")
         for connections in CONNECTIONS:
-            alone = _load(script, f"http://{host}:{port}", connections, seconds, None)
-            time.sleep(pause)
-            through = _load(script, f"http://127.0.0.1:{gateway_port}", connections, seconds, process)
-            time.sleep(pause)
+            alone, through = _typical(
+                (
+                    _load(script, f"http://{host}:{port}", connections, seconds, None, pause),
+                    _load(script, f"http://127.0.0.1:{gateway_port}", connections, seconds, process, pause),
+                )
+                for _ in range(ROUNDS)
+            )
             _print_load(connections, "upstream", alone, alone)
             _print_load(connections, "gateway", through, alone)
         print(f"\nresident {process.memory_info().rss / 1e6:.0f} MB\n")
+
+
+def _typical(pairs: Iterable[tuple[Load, Load]]) -> tuple[Load, Load]:
+    """The pair with the median share: each pair was measured one right after the other."""
+    ordered = sorted(pairs, key=lambda pair: pair[1].per_second / pair[0].per_second)
+    return ordered[len(ordered) // 2]
 
 
 def _print_load(connections: int, name: str, load: Load, alone: Load) -> None:
@@ -126,7 +136,8 @@ def _print_load(connections: int, name: str, load: Load, alone: Load) -> None:
     print(f"| {' | '.join(map(str, cells))} |")
 
 
-def _load(script: Path, url: str, connections: int, seconds: int, process: psutil.Process | None) -> Load:
+def _load(script: Path, url: str, connections: int, seconds: int, process: psutil.Process | None, pause: float) -> Load:
+    time.sleep(pause)
     before = _cpu_seconds(process)
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
     report = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
