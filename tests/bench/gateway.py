@@ -113,8 +113,8 @@ def _print_requests(folder: Path, model: str, address: tuple[str, int], seconds:
         for connections in CONNECTIONS:
             alone, through = _typical(
                 (
-                    _load(script, f"http://{host}:{port}", connections, seconds, None, pause),
-                    _load(script, f"http://127.0.0.1:{gateway_port}", connections, seconds, process, pause),
+                    _load(script, f"http://{host}:{port}", connections, seconds, None, pause=pause),
+                    _load(script, f"http://127.0.0.1:{gateway_port}", connections, seconds, process, pause=pause),
                 )
                 for _ in range(ROUNDS)
             )
@@ -136,7 +136,9 @@ def _print_load(connections: int, name: str, load: Load, alone: Load) -> None:
     print(f"| {' | '.join(map(str, cells))} |")
 
 
-def _load(script: Path, url: str, connections: int, seconds: int, process: psutil.Process | None, pause: float) -> Load:
+def _load(
+    script: Path, url: str, connections: int, seconds: int, process: psutil.Process | None, *, pause: float
+) -> Load:
     time.sleep(pause)
     before = _cpu_seconds(process)
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
