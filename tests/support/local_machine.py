@@ -71,6 +71,14 @@ class LocalMachine:
 
     async def start(self, host: str = "127.0.0.1") -> str:
         """Its first line: READY when it is up, else what is wrong."""
+        await self.launch(host)
+        assert self._owner is not None
+        assert self._owner.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return (await self._owner.stdout.readline()).decode().strip()
+
+    async def launch(self, host: str = "127.0.0.1") -> None:
+        """From now on the owner runs, and may be killed."""
         with self.log.open("ab") as log:
             self._owner = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -82,9 +90,6 @@ class LocalMachine:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
-        assert self._owner.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return (await self._owner.stdout.readline()).decode().strip()
 
     async def end(self, number: signal.Signals) -> int:
         """Signal the owner and wait for its exit status."""

@@ -80,10 +80,9 @@ async def strike(local: LocalMachine, victim: str, chance: random.Random) -> Non
         return
     await local.end(SIGKILL)
     if chance.random() < 0.3:
-        starting = asyncio.ensure_future(local.start())
+        await local.launch()
         await asyncio.sleep(chance.uniform(0, LATEST_BLOW_SECONDS))
         await local.end(SIGKILL)
-        await starting
     first = await local.start()
     assert first.startswith("READY"), first + local.story(MODEL)
 
