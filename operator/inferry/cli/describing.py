@@ -4,17 +4,20 @@ from inferry.api.model_deployment import ModelDeployment
 from inferry.api.reasons import next_action
 from inferry.api.status import Condition, DeploymentStatus, EngineVerdict, Resolved
 from inferry.cli.homes import found
-from inferry.cli.objects import as_document
-from inferry.cli.output import Output, fields, paragraph, say, structured
+from inferry.cli.objects import NOT_RUNNING, as_document, is_running
+from inferry.cli.output import Output, fields, note, paragraph, say, structured
 
 
 def describe_one(name: str, output: Output) -> None:
     """Print the object, with what was decided, what is, and what to do."""
     deployment = found(name)
+    running_now = is_running()
+    if not running_now:
+        note(NOT_RUNNING)
     if output.for_programs:
         structured(as_document(deployment), output)
         return
-    fields(_head(deployment))
+    fields(_head(deployment, running_now=running_now))
     status = deployment.status
     if status is None:
         say("\nnot seen by inferry yet: is `inferry local` running?")
@@ -28,15 +31,15 @@ def describe_one(name: str, output: Output) -> None:
     _conditions(status)
 
 
-def _head(deployment: ModelDeployment) -> dict[str, str]:
+def _head(deployment: ModelDeployment, *, running_now: bool) -> dict[str, str]:
     status = deployment.status
     progress = status.progress if status else None
     return {
         "Name": deployment.metadata.name,
         "Model": deployment.spec.model.source or deployment.spec.model.name or "",
         "Served as": ", ".join(deployment.served_names),
-        "Replicas": f"{status.ready_replicas if status else 0} ready of {deployment.spec.replicas}",
-        "Status": status.phase if status else "Pending",
+        "Replicas": f"{status.ready_replicas if status and running_now else 0} ready of {deployment.spec.replicas}",
+        "Status": (status.phase if status else "Pending") if running_now else "NotRunning",
         "Progress": progress.message if progress else "",
     }
 

@@ -18,6 +18,7 @@ from inferry.local import objects
 from inferry.local.errors import NotRunning
 
 STANDARD_INPUT = Path("-")
+NOT_RUNNING = "inferry is not running here: statuses are what was last seen; start it with `inferry local`"
 
 
 def apply_files(paths: Sequence[Path], *, wait: bool, timeout: float) -> None:
@@ -37,7 +38,7 @@ def apply_all(deployments: Sequence[ModelDeployment], *, wait: bool, timeout: fl
         running("waiting needs it")
         for deployment in deployments:
             wait_until_ready(home, deployment, timeout=timeout)
-    elif not _is_running():
+    elif not is_running():
         note("inferry is not running here; the objects are served when `inferry local` starts")
 
 
@@ -47,7 +48,8 @@ def _verb(before: ModelDeployment | None, after: ModelDeployment) -> str:
     return "unchanged" if before.spec == after.spec else "configured"
 
 
-def _is_running() -> bool:
+def is_running() -> bool:
+    """Whether anybody keeps the statuses of this home true."""
     try:
         running("")
     except NotRunning:
@@ -98,17 +100,20 @@ def _beside(deployment: ModelDeployment, folder: Path) -> ModelDeployment:
 def list_all(output: Output) -> None:
     """Every object of this home."""
     listed = objects.listed(here())
+    running_now = is_running()
+    if listed and not running_now:
+        note(NOT_RUNNING)
     if output.for_programs:
         structured([as_document(deployment) for deployment in listed], output)
         return
     now = datetime.now(UTC)
     wide = output is Output.WIDE
     columns = ("NAME", "MODEL", "ENGINE", "READY", "STATUS", "AGE", *(("REVISION", "MESSAGE") if wide else ()))
-    rows = [_row(deployment, now, wide=wide) for deployment in listed]
+    rows = [_row(deployment, now, wide=wide, running_now=running_now) for deployment in listed]
     table(columns, rows, empty="nothing here yet: try `inferry launch SOURCE` or `inferry apply -f FILE`")
 
 
-def _row(deployment: ModelDeployment, now: datetime, *, wide: bool) -> tuple[str, ...]:
+def _row(deployment: ModelDeployment, now: datetime, *, wide: bool, running_now: bool) -> tuple[str, ...]:
     status, model = deployment.status, deployment.spec.model
     ready = condition(status.conditions, ConditionType.READY) if status else None
     resolved = status.resolved if status else None
@@ -116,8 +121,8 @@ def _row(deployment: ModelDeployment, now: datetime, *, wide: bool) -> tuple[str
         deployment.metadata.name,
         model.source or model.name or "",
         resolved.engine.name if resolved else "-",
-        f"{status.ready_replicas if status else 0}/{deployment.spec.replicas}",
-        ready.reason if ready else "Pending",
+        f"{status.ready_replicas if status and running_now else 0}/{deployment.spec.replicas}",
+        (ready.reason if ready else "Pending") if running_now else "NotRunning",
         _age(deployment.metadata.creation_timestamp, now),
     )
     return (*row, resolved.revision if resolved else "-", ready.message if ready else "") if wide else row
@@ -161,6 +166,6 @@ def terminate_one(name: str, *, wait: bool, timeout: float) -> None:
     home = here()
     found(name)
     objects.delete(home, name)
-    if wait and _is_running():
+    if wait and is_running():
         wait_until_gone(home, name, timeout=timeout)
     say(f"modeldeployment/{name} deleted")

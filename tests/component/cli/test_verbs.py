@@ -112,12 +112,17 @@ async def test_a_port_nobody_can_listen_on_is_wrong_input(port: str, tmp_path: P
 
 async def test_status_and_stop(local: LocalMachine) -> None:
     home = local.home.root
+    assert (await inferry(home, "apply", "-f", str(EXAMPLES / "parrot.yaml"), "--wait")).code == 0
     said = json.loads((await inferry(home, "status", "-o", "json")).out)
     assert (said["running"], said["pid"], said["address"]) == (True, local.owner_pid, f"{local.url}/v1")
     second = await inferry(home, "local", "--port", str(free_port()))
     assert (second.code, str(local.owner_pid) in second.err) == (1, True)
     assert (await inferry(home, "stop")).code == 0
     assert json.loads((await inferry(home, "status", "-o", "json")).out)["running"] is False
+    listed = await inferry(home, "list")
+    assert listed.out.splitlines()[1].split()[2:5] == ["llamacpp", "0/1", "NotRunning"]
+    assert "inferry local" in listed.err
+    assert "NotRunning" in (await inferry(home, "describe", "parrot")).out
     assert (await inferry(home, "stop")).code == 1
 
 
