@@ -32,6 +32,7 @@ from inferry.local.sources import NOTHING
 from inferry.local.workshop import Workshop
 from inferry.local.world import LocalWorld, name_conflicts
 from inferry_runtime.engines.registry import ENGINES
+from inferry_runtime.model.facts import Task
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ OBJECTS_POLL_SECONDS = 0.05
 LOGS_POLL_SECONDS = 10.0
 # A full disk does not empty itself in milliseconds.
 AGAIN_SECONDS = 1.0
+
+# Engines answer these only when they were started for it.
+_NEEDS = {"/v1/embeddings": Task.EMBED.value, "/v1/rerank": Task.RERANK.value}
 
 
 class Machine:
@@ -181,11 +185,14 @@ class Machine:
 
 
 def routes(deployment: ModelDeployment) -> tuple[str, ...]:
-    """Of the engine that was chosen. Before one is, of all: whoever asks shall hear what is being waited for, not that
-    the model cannot do it."""
+    """Of the engine that was chosen, as far as the model is there for them. Before one is, of all: whoever asks shall
+    hear what is being waited for, not that the model cannot do it."""
     resolved = deployment.status.resolved if deployment.status else None
     engine = ENGINES.get(resolved.engine.name) if resolved else None
-    return engine.routes if engine else tuple(sorted({path for known in ENGINES.values() for path in known.routes}))
+    if resolved is None or engine is None:
+        return tuple(sorted({path for known in ENGINES.values() for path in known.routes}))
+    tasks = resolved.model.tasks
+    return tuple(path for path in engine.routes if not tasks or _NEEDS.get(path, tasks[0]) in tasks)
 
 
 def _shares(deployment: ModelDeployment, holding: Mapping[str, str]) -> bool:

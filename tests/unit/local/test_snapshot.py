@@ -4,8 +4,18 @@ from pathlib import Path
 
 from inferry.api.model_deployment import DeploymentSpec, Metadata, Model, ModelDeployment
 from inferry.api.snapshot import EndpointState, ServedModel, Snapshot, decode
-from inferry.api.status import Condition, ConditionType, DeploymentStatus
+from inferry.api.status import (
+    Condition,
+    ConditionType,
+    DeploymentStatus,
+    MemoryEstimate,
+    Resolved,
+    ResolvedEngine,
+    ResolvedModel,
+    ResolvedResources,
+)
 from inferry.local.home import Home
+from inferry.local.machine import routes
 from inferry.local.publisher import SnapshotPublisher
 from inferry.local.snapshot import Part, endpoint_id, following, models
 from inferry.plan.types import Phase, Replica
@@ -156,3 +166,30 @@ def test_an_endpoint_that_is_in_no_snapshot_counts_from_the_current_one(tmp_path
     publish.publish([part(replica("old", port=20002))])
     publish.publish([])
     assert publish.version_of("old:20002") == publish.current.version
+
+
+def test_embeddings_are_routed_only_to_what_was_started_for_them() -> None:
+    def answers(*tasks: str) -> set[str]:
+        return set(routes(resolved_as("llamacpp", tasks)))
+
+    always = {"/v1/chat/completions", "/v1/completions", "/v1/responses"}
+    assert answers("generate", "chat") == always
+    assert answers("chat", "embed") == {*always, "/v1/embeddings"}
+    assert answers("rerank") == {*always, "/v1/rerank"}
+    assert answers() == {*always, "/v1/embeddings", "/v1/rerank"}
+
+
+def test_before_an_engine_is_chosen_every_route_says_what_is_being_waited_for() -> None:
+    undecided = part().deployment
+    assert {"/v1/chat/completions", "/v1/embeddings", "/v1/rerank"} <= set(routes(undecided))
+
+
+def resolved_as(engine: str, tasks: tuple[str, ...]) -> ModelDeployment:
+    estimate = MemoryEstimate(weights="", kv_cache="", compute="", overhead="", total="")
+    resolved = Resolved(
+        engine=ResolvedEngine(name=engine, version="1", variant="cpu"),
+        model=ResolvedModel(revision="r", format="gguf", architecture="llama", tasks=tasks),
+        resources=ResolvedResources(estimate=estimate),
+        revision="r",
+    )
+    return part().deployment.model_copy(update={"status": DeploymentStatus(resolved=resolved)})
