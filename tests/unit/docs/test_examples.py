@@ -10,6 +10,7 @@ import yaml
 
 from inferry.api.load import load_files, load_text
 from inferry.cli.main import app
+from inferry.cli.planning import read_inventory
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -35,6 +36,11 @@ def test_every_example_is_valid(path: Path) -> None:
     loaded = load_files(path)
     assert loaded.problems == ()
     assert len(loaded.deployments) == 1
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/nodes/*.yaml")), ids=lambda path: path.name)
+def test_every_example_of_nodes_can_be_planned_for(path: Path) -> None:
+    assert read_inventory(path).nodes
 
 
 @pytest.mark.parametrize("block", list(objects_shown()))
