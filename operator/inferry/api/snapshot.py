@@ -46,6 +46,8 @@ class ServedModel:
     """Why no endpoint is ready: "Downloading", "Loading", ...; "" when one is."""
     waiting_message: str = ""
     """What it is doing, one sentence for the client."""
+    waiting_ends: bool = True
+    """False when nothing is on its way: it was stopped, or somebody has to change something first."""
     retry_after_seconds: int = 2
 
 

@@ -70,7 +70,9 @@ def _settled(name: str, status: DeploymentStatus | None) -> bool:
 
 
 def _hopeless(found: Condition) -> bool:
-    return found.status == "False" and not meaning_of(found.reason).heals
+    # What is not accepted waits for a person, even where it heals once another deployment goes.
+    waits_for_a_person = found.type is ConditionType.ACCEPTED or not meaning_of(found.reason).heals
+    return found.status == "False" and waits_for_a_person
 
 
 def _doing(status: DeploymentStatus | None) -> tuple[str, int | None]:

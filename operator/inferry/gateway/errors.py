@@ -51,6 +51,7 @@ BODY_TOO_LARGE = Problem(status=413, type=INVALID, code="request_too_large", clo
 SLOW_CLIENT = Problem(status=408, type=INVALID, code="request_timeout", should_retry=True, closes=True)
 OVERLOADED = Problem(status=503, type=UNAVAILABLE, code="overloaded", should_retry=True, closes=True)
 MODEL_STARTING = Problem(status=503, type=UNAVAILABLE, code="model_starting")
+MODEL_STOPPED = Problem(status=503, type=UNAVAILABLE, code="model_stopped", should_retry=False)
 NO_ENDPOINTS = Problem(status=503, type=UNAVAILABLE, code="no_endpoints")
 NOT_CONFIGURED = Problem(status=503, type=UNAVAILABLE, code="no_snapshot")
 DRAINING = Problem(status=503, type=UNAVAILABLE, code="draining", should_retry=True, closes=True)

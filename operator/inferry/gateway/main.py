@@ -79,11 +79,17 @@ def _unix_path(text: str) -> str:
     return path
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 1 to 65535")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="inferry gateway", description="Relay OpenAI requests to engines.")
     parser.add_argument("--snapshot", type=Path, required=True, metavar="FILE", help="routing table, followed")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=9997)
+    parser.add_argument("--port", type=_port, default=9997)
     parser.add_argument("--fd", type=int, metavar="N", help="listen on an inherited socket instead of host and port")
     parser.add_argument("--admin", type=_unix_path, metavar="unix:PATH", help="where `GET /state` answers")
     parser.add_argument("--body-limit", type=int, default=Limits().body_bytes, metavar="BYTES", help="largest request")

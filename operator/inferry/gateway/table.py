@@ -129,6 +129,8 @@ def _not_supported(target: Target, rule: Rule) -> Refusal:
 
 
 def _not_ready(model: ServedModel, name: str) -> Refusal:
+    if not model.waiting_ends:
+        return Refusal(errors.MODEL_STOPPED, f"The model '{name}' does not run. {model.waiting_message}".rstrip())
     seconds = max(1, min(model.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS))
     headers = (("retry-after", str(seconds)),)
     if not model.waiting_reason and not model.waiting_message:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from inferry.api.model_deployment import ModelDeployment
-from inferry.api.reasons import Reason
+from inferry.api.reasons import Reason, meaning_of
 from inferry.api.snapshot import Endpoint, EndpointState, ServedModel, Snapshot
 from inferry.local.accept import holders
 from inferry.plan.status import waiting
@@ -57,6 +57,7 @@ def _model(part: Part, holding: Mapping[str, str]) -> ServedModel:
         context_length=_context_length(deployment),
         waiting_reason=reason,
         waiting_message=message,
+        waiting_ends=not reason or meaning_of(reason).heals,
     )
 
 

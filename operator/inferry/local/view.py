@@ -61,5 +61,6 @@ def _progress(report: ServeReport | None) -> Progress | None:
         message=report.message or _WORDS[report.stage],
         done=report.done_bytes,
         total=report.total_bytes,
+        per_second=report.bytes_per_second,
         eta_seconds=report.eta_seconds,
     )

@@ -45,6 +45,8 @@ def _sentence(phase: Phase, progress: Progress, fraction: float | None) -> str:
     details = []
     if phase is Phase.DOWNLOADING and progress.total > 0:
         details.append(f"{format_bytes(progress.done)} of {format_bytes(progress.total)}")
+        if progress.per_second > 0:
+            details.append(f"{format_bytes(progress.per_second)}/s")
     if progress.eta_seconds is not None:
         details.append(f"{_duration(progress.eta_seconds)} left")
     percent = "" if fraction is None else f" {int(100 * fraction)} %"

@@ -32,6 +32,8 @@ class Progress:
     message: str
     done: int = 0
     total: int = 0
+    per_second: float = 0.0
+    """Of the same unit; 0 when unknown."""
     eta_seconds: float | None = None
 
 

@@ -5,8 +5,9 @@ AZURE_*), or from the machine's own identity.
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -135,11 +136,17 @@ def _client(source: ObjectStore, access: Access) -> "Client":
         raise ModelError(f"{source}: {told}", hint=_CREDENTIALS) from None
 
 
+def endpoint_of(access: Access, environment: Mapping[str, str]) -> str:
+    """Where the store is, as far as anybody says so: the deployment, its secret, then the process's environment."""
+    named = (access.mirror, access.credentials.get("AWS_ENDPOINT_URL"), environment.get("AWS_ENDPOINT_URL"))
+    return next((endpoint for endpoint in named if endpoint), "")
+
+
 def _made(source: ObjectStore, access: Access) -> "Client":
     from obstore.store import AzureStore, GCSStore, S3Store
 
     options: ClientConfig = {"timeout": timedelta(seconds=REQUEST_SECONDS)}
-    if access.mirror.startswith("http://"):
+    if endpoint_of(access, os.environ).startswith("http://"):
         options["allow_http"] = True
     config: Any = dict(access.credentials)
     retry: RetryConfig = {"max_retries": 6, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}

@@ -1,6 +1,6 @@
 """From a model's name to an endpoint, or to an answer that says why not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -98,6 +98,14 @@ def test_a_route_the_engine_lacks_is_named_with_the_engine() -> None:
     assert refusal.message == (
         "The model 'm' runs on llama.cpp, which has no /v1/rerank for it. It answers: /v1/chat/completions."
     )
+
+
+def test_a_model_that_was_stopped_is_not_worth_trying_again() -> None:
+    stopped = replace(served(reason="ScaledToZero", message="No replica is wanted."), waiting_ends=False)
+    refusal = refused(table(stopped), "m")
+    assert (refusal.problem.status, refusal.problem.code, refusal.problem.should_retry) == (503, "model_stopped", False)
+    assert "No replica is wanted." in refusal.message
+    assert "retry-after" not in dict(refusal.headers)
 
 
 def test_a_model_that_is_loading_says_what_it_is_doing() -> None:

@@ -86,6 +86,12 @@ def test_one_that_loads_is_not_and_the_client_is_told_why() -> None:
     assert (model.waiting_reason, model.waiting_message) == ("Loading", "Weights are being loaded.")
 
 
+def test_clients_wait_for_what_comes_and_not_for_what_was_stopped() -> None:
+    assert only(part(reason="Loading")).waiting_ends
+    assert not only(part(reason="ScaledToZero")).waiting_ends
+    assert not only(part(reason="NoCompatibleEngine")).waiting_ends
+
+
 def test_one_that_drains_keeps_its_running_answers() -> None:
     model = only(part(draining("old"), replica("new")))
     assert {one.id: one.state for one in model.endpoints} == {

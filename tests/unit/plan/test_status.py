@@ -52,7 +52,7 @@ def unchecked():
 
 
 def downloading(name="a", done=43, total=100):
-    progress = Progress(message="Downloading", done=done * MIB, total=total * MIB, eta_seconds=12.4)
+    progress = Progress(message="Downloading", done=done * MIB, total=total * MIB, per_second=5 * MIB, eta_seconds=12.4)
     return a_replica(name, revision(), ready=False, phase=Phase.DOWNLOADING, progress=progress)
 
 
@@ -205,9 +205,9 @@ def test_conditions_of(plan, expected, ready):
 
 def test_a_download_is_told_in_numbers():
     status = look(downloading()).status
-    assert status.progress.message == "Downloading 43 % (43 MiB of 100 MiB, 12 s left)"
+    assert status.progress.message == "Downloading 43 % (43 MiB of 100 MiB, 5 MiB/s, 12 s left)"
     assert (status.progress.percent, status.progress.eta_seconds) == (43, 12)
-    assert waiting(status) == ("Downloading", "Downloading 43 % (43 MiB of 100 MiB, 12 s left)")
+    assert waiting(status) == ("Downloading", "Downloading 43 % (43 MiB of 100 MiB, 5 MiB/s, 12 s left)")
 
 
 def test_progress_is_of_the_slowest_replica():
