@@ -10,11 +10,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster import definitions, kwok
+from cluster import definitions, kwok, plane
 from cluster.api import Api
 from cluster.build import BuildError, build, cache_folder
 from cluster.components import components
-from cluster.plane import Plane
 from cluster.processes import ProcessError, kill_leftovers, living
 from cluster.toolchain import ToolchainError
 
@@ -30,7 +29,7 @@ def up() -> None:
     if not (folder / "kubeconfig").exists() or not living(folder, _names()):
         _start(folder)
     print(f"export KUBECONFIG={folder / 'kubeconfig'}")
-    print(f"export PATH={build()['kubectl'].parent}:$PATH")
+    print(f"export PATH={build(('kubectl',))['kubectl'].parent}:$PATH")
 
 
 def down() -> None:
@@ -39,24 +38,24 @@ def down() -> None:
 
 
 def _start(folder: Path) -> None:
-    programs = build()
+    programs = build((*plane.PROGRAMS, *kwok.PROGRAMS))
     # What is left of one that was not stopped properly.
     down()
     folder.mkdir(parents=True)
-    plane = Plane(folder, programs)
+    running = plane.Plane(folder, programs)
     try:
-        plane.start()
-        api = Api(plane)
+        running.start()
+        api = Api(running)
         definitions.install(api)
         kwok.start(api)
         simulation = kwok.Simulation(api)
         for name, resources, labels in NODES:
             simulation.node(name, resources=resources, labels=labels)
     except BaseException:
-        plane.stop()
+        running.stop()
         raise
     # Last: its presence says that everything is up.
-    (folder / "kubeconfig").symlink_to(plane.kubeconfig)
+    (folder / "kubeconfig").symlink_to(running.kubeconfig)
 
 
 def _folder() -> Path:

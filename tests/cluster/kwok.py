@@ -14,6 +14,7 @@ from cluster.api import NAMESPACES, Api
 from cluster.behaviours import Behaviour, stage
 from cluster.plane import LOOPBACK
 
+PROGRAMS = ("kwok",)
 STAGES = Path(__file__).parent / "stages"
 STAGES_PATH = "/apis/kwok.x-k8s.io/v1alpha1/stages"
 NODES_PATH = "/api/v1/nodes"

@@ -18,6 +18,7 @@ from cluster.build import Programs
 from cluster.certificates import Authority, Pair
 from cluster.processes import Processes, free_ports
 
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 LOOPBACK = "127.0.0.1"
 # What Services get addresses from; nothing routes them here.
 SERVICE_ADDRESSES = "10.96.0.0/16"

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster import definitions
+from cluster import definitions, plane
 from cluster import kwok as simulated
 from cluster.api import NAMESPACES, Api
 from cluster.build import built
-from cluster.plane import Plane
 from cluster.sessions import session_folder
 
 LONGEST_PART = 40
@@ -20,17 +19,17 @@ LONGEST_PART = 40
 @pytest.fixture(scope="session")
 def api() -> Iterator[Api]:
     """etcd, API server, controller manager and scheduler, with the project's kinds; one for all tests of a run."""
-    programs = built()
+    programs = built((*plane.PROGRAMS, *simulated.PROGRAMS))
     with session_folder() as folder:
-        plane = Plane(folder, programs)
+        running = plane.Plane(folder, programs)
         try:
-            plane.start()
-            api = Api(plane)
+            running.start()
+            api = Api(running)
             definitions.install(api)
             yield api
             api.close()
         finally:
-            plane.stop()
+            running.stop()
 
 
 @pytest.fixture
