@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 
+from cluster import audit
 from cluster.plane import REQUEST_SECONDS, Plane
 
 LOOK_SECONDS = 0.02
@@ -71,9 +72,9 @@ class Api:
             "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "-n", namespace, "-f", "-", stdin=text
         )
 
-    def client(self, *, kubeconfig_user: str = "", groups: tuple[str, ...] = ()) -> httpx2.AsyncClient:
+    def client(self, *, user: str = "", groups: tuple[str, ...] = ()) -> httpx2.AsyncClient:
         """For tests that wait for several things at once; close it with `async with`."""
-        pair = self.plane.authority.client(kubeconfig_user, *groups) if kubeconfig_user else None
+        pair = self.plane.authority.client(user, *groups) if user else None
         return httpx2.AsyncClient(base_url=self.url, verify=self.plane.trust(pair), timeout=REQUEST_SECONDS)
 
     def get(self, path: str, **query: str) -> Json:
@@ -142,6 +143,10 @@ class Api:
     def kubeconfig_for(self, user: str, *groups: str) -> Path:
         """For somebody who may do only what is granted."""
         return self.plane.kubeconfig_for(user, *groups)
+
+    def requests_of(self, user: str) -> tuple[audit.Request, ...]:
+        """Everything somebody asked so far, oldest first; administrators are not recorded."""
+        return tuple(one for one in audit.requests(self.plane.audit_log) if one.user == user)
 
     @contextmanager
     def outage(self, name: str = "kube-apiserver") -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Build the programs of a cluster, once per machine: `PYTHONPATH=tests python -m cluster.build`.
 
-They go to `~/.cache/inferry/cluster` (`INFERRY_CLUSTER_CACHE`), in a folder named after everything that decides what
-comes out, so a change of a version builds anew and an old checkout finds what it had. A folder named by
+They go to `~/.cache/inferry/cluster` (`INFERRY_CLUSTER_CACHE`), in folders named after everything that
+decides what comes out, so a change of a version builds anew and an old checkout finds what it had. A folder named by
 `KUBEBUILDER_ASSETS` is looked at first: what it holds is used as it is.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import toolchain
-from cluster.components import Component, components, fingerprint
+from cluster.components import Component, components
 
 LOOK_SECONDS = 1.0
 PROGRESS_SECONDS = 15.0
@@ -63,8 +63,7 @@ def build(names: Sequence[str] | None = None) -> Programs:
     """
     if all(_place(one).is_file() for one in _wanted(names)):
         return built(names)
-    folder = cache_folder() / fingerprint()
-    folder.mkdir(parents=True, exist_ok=True)
+    cache_folder().mkdir(parents=True, exist_ok=True)
     with _alone(cache_folder() / "build.lock") as lock:
         go = toolchain.find_go(cache_folder())
         missing = [one for one in _wanted(names) if not _place(one).is_file()]
@@ -85,7 +84,11 @@ def _place(component: Component) -> Path:
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if given and (Path(given) / component.name).is_file():
         return Path(given) / component.name
-    return cache_folder() / fingerprint() / component.name
+    return _own_place(component)
+
+
+def _own_place(component: Component) -> Path:
+    return cache_folder() / component.folder_name / component.name
 
 
 @contextmanager
@@ -102,7 +105,8 @@ def _alone(path: Path) -> Iterator[int]:
 
 def _build_one(go: Path, component: Component, title: str, lock: int) -> None:
     print(f"{title}: building", flush=True)
-    begin, place = time.monotonic(), cache_folder() / fingerprint() / component.name
+    begin, place = time.monotonic(), _own_place(component)
+    place.parent.mkdir(exist_ok=True)
     unfinished, log = place.with_suffix(".unfinished"), place.with_suffix(".log")
     flags = ["-v", "-trimpath", "-buildvcs=false", "-ldflags", component.linker_flags(), "-o", str(unfinished)]
     words = [*_gently(), str(go), "build", *flags, component.package]
@@ -155,8 +159,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except (BuildError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return 1
-    for path in programs.paths.values():
-        print(path)
+    print(f"{', '.join(programs.paths)}: in {cache_folder()}")
     return 0
 
 

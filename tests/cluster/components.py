@@ -17,7 +17,12 @@ VERSION_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("k8s.io/component-base/version.gitMajor", "{major}"),
         ("k8s.io/component-base/version.gitMinor", "{minor}"),
     ),
-    "helm": (("helm.sh/helm/v3/internal/version.version", "v{major}.{minor}.{patch}"),),
+    "helm": (
+        ("helm.sh/helm/v3/internal/version.version", "v{major}.{minor}.{patch}"),
+        # What `helm template` takes the cluster for when it sees none: by default the oldest.
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", "1"),
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", "36"),
+    ),
 }
 
 
@@ -32,6 +37,14 @@ class Component:
     @property
     def module_folder(self) -> Path:
         return HERE / "go" / self.family
+
+    @property
+    def folder_name(self) -> str:
+        """Changes exactly when another program would come out; the same for a whole family."""
+        digest = hashlib.sha256(f"{sys.platform} {platform.machine()} {self.linker_flags()}".encode())
+        for path in sorted(self.module_folder.glob("go.*")):
+            digest.update(path.read_bytes())
+        return f"{self.family}-{self.version}-{digest.hexdigest()[:8]}"
 
     def linker_flags(self) -> str:
         """No symbol tables (a third of the size), and the version where the program looks for it."""
@@ -50,16 +63,6 @@ def components() -> tuple[Component, ...]:
         )
         for name, one in described.items()
     )
-
-
-def fingerprint() -> str:
-    """Changes exactly when other programs would come out."""
-    digest = hashlib.sha256(f"{sys.platform} {platform.machine()}".encode())
-    for one in components():
-        digest.update(f"{one} {one.linker_flags()}".encode())
-    for path in sorted(HERE.glob("go/*/go.*")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def go_version() -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import httpx2
 
+from cluster import audit
 from cluster.build import Programs
 from cluster.certificates import Authority, Pair
 from cluster.processes import Processes, free_ports
@@ -50,6 +51,7 @@ class Plane:
         self.url = f"https://{LOOPBACK}:{self._port}"
         self._administrator = self.authority.client("administrator", ADMINISTRATORS)
         self.kubeconfig = self._kubeconfig("administrator", self._administrator)
+        self.audit_log = folder / "audit.log"
         self._words = self._command_lines()
         self._probe = self.client()
 
@@ -151,6 +153,8 @@ class Plane:
         )
 
     def _api_server(self, accounts: Pair) -> Words:
+        policy = self.folder / "audit-policy.json"
+        audit.write_policy(policy)
         return (
             f"--etcd-servers=http://{LOOPBACK}:{self._etcd_port}",
             f"--client-ca-file={self.authority.certificate}",
@@ -162,6 +166,8 @@ class Plane:
             "--allow-privileged",
             # The Service `kubernetes` cannot lead to loopback.
             "--endpoint-reconciler-type=none",
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.audit_log}",
             *SERVER_LIMITS,
         )
 

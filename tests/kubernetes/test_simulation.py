@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from cluster import behaviours
-from cluster.api import Api
+from cluster.api import Api, KubectlError
 from cluster.behaviours import Behaviour
 from cluster.kwok import Simulation
 
@@ -216,3 +216,27 @@ def test_another_identity_is_known_by_its_name_and_groups(api: Api):
     said = api.kubectl("auth", "whoami", kubeconfig=someone)
     assert "someone" in said
     assert "readers" in said
+
+
+async def test_requests_of_a_client_are_on_record(api: Api, namespace: str):
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    async with api.client(user="clerk", groups=("system:masters",)) as http:
+        await http.get(path)
+        await http.post(path, json={"metadata": {"name": "note"}})
+        async with http.stream("GET", path, params={"watch": "true", "timeoutSeconds": "1"}) as watch:
+            assert watch.status_code == 200
+        await http.delete(f"{path}/none")
+    found = [(one.verb, one.resource, one.name, one.code, one.writes) for one in api.requests_of("clerk")]
+    assert found == [
+        ("list", "configmaps", "", 200, False),
+        ("create", "configmaps", "note", 201, True),
+        ("watch", "configmaps", "", 200, False),
+        ("delete", "configmaps", "none", 404, True),
+    ]
+
+
+def test_a_client_without_a_role_is_refused_on_record(api: Api, namespace: str):
+    somebody = api.kubeconfig_for("somebody")
+    with pytest.raises(KubectlError, match="cannot list"):
+        api.kubectl("get", "pods", "-n", namespace, kubeconfig=somebody)
+    assert {(one.resource, one.code) for one in api.requests_of("somebody") if one.resource} == {("pods", 403)}
