@@ -1,4 +1,4 @@
-"""From what a deployment says of its model to where it is read from on this machine."""
+"""From what a deployment says of its model to where it is read from."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -60,7 +60,7 @@ def inspection_request(model: Model, catalog: Catalog) -> InspectionRequest:
 def access(
     source: str, mirror: str | None, environment: Mapping[str, str], secret: Mapping[str, str] = NOTHING
 ) -> Access:
-    """Tokens come from the deployment's secret, else from the environment inferry was started in."""
+    """Tokens come from the deployment's secret, else from the environment given."""
     rights = access_to(source, mirror or "", {**environment, **secret})
     return replace(rights, credentials=secret)
 
