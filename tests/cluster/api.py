@@ -96,12 +96,16 @@ class Api:
         return self.request("POST", path, document=document)
 
     def patch(self, path: str, document: Json, kind: str = "merge-patch") -> Json:
-        """Kinds: merge-patch, strategic-merge-patch, json-patch, apply-patch."""
+        """Kinds: merge-patch, strategic-merge-patch, json-patch."""
         return self.request("PATCH", path, document=document, content_type=f"application/{kind}+json")
 
-    def delete(self, path: str, *, grace_seconds: int | None = None) -> None:
+    def create_or_replace(self, path: str, document: Json) -> None:
+        """Server-side apply, without kubectl."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        self.request("PATCH", path, document=document, query=query, content_type="application/apply-patch+yaml")
+
+    def delete(self, path: str, **query: str) -> None:
         """Also when there is none."""
-        query = {} if grace_seconds is None else {"gracePeriodSeconds": str(grace_seconds)}
         try:
             self.request("DELETE", path, query=query)
         except ApiError as error:
@@ -116,10 +120,11 @@ class Api:
         document: Json | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Json:
         """Raises ApiError, and httpx2.TransportError while there is no API server."""
         content = None if document is None else json.dumps(document)
-        headers = {"content-type": content_type}
+        headers = {"content-type": content_type, "accept": accept}
         answer = self._http.request(method, path, params=query or {}, content=content, headers=headers)
         if answer.is_error:
             raise ApiError(answer.status_code, answer.text)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from cluster import definitions
 from cluster.api import NAMESPACES, Api
 from cluster.behaviours import Behaviour, stage
 from cluster.plane import LOOPBACK
@@ -18,7 +19,7 @@ PROGRAMS = ("kwok",)
 STAGES = Path(__file__).parent / "stages"
 STAGES_PATH = "/apis/kwok.x-k8s.io/v1alpha1/stages"
 NODES_PATH = "/api/v1/nodes"
-DEFINITIONS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+NOT_READY = "node.kubernetes.io/not-ready"
 # Longer than any garbage collector of a test waits, shorter than people do.
 LEASE_SECONDS = 40
 NOTHING: Mapping[str, str] = {}
@@ -61,7 +62,7 @@ class Simulation:
         labels: Mapping[str, str] = NOTHING,
         taints: tuple[Mapping[str, str], ...] = (),
     ) -> str:
-        """Its name, if there was none of it before. Ready when this returns."""
+        """Its name, if there was none of it before. The scheduler takes it when this returns."""
         amounts = {
             "cpu": cpu,
             "memory": memory,
@@ -78,7 +79,7 @@ class Simulation:
         }
         self._api.post(NODES_PATH, document)
         self._nodes.append(name)
-        self._api.until(lambda: _is_ready(self._api.get(f"{NODES_PATH}/{name}")), lambda: f"{name} is not Ready")
+        self._api.until(lambda: _takes_pods(self._api.get(f"{NODES_PATH}/{name}")), lambda: f"{name} is not Ready")
         return name
 
     def remove_node(self, name: str) -> None:
@@ -110,12 +111,15 @@ class Simulation:
         for node in self._nodes:
             self._api.patch(f"{NODES_PATH}/{node}", {"spec": {"unschedulable": True}})
         for node in self._nodes:
-            for pod in self._api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}"):
-                where = pod["metadata"]
-                path = f"{NAMESPACES}/{where['namespace']}/pods/{where['name']}"
-                self._api.delete(path, grace_seconds=0)
+            self._delete_pods(node)
             self._api.delete(f"{NODES_PATH}/{node}")
         self._nodes.clear()
+
+    def _delete_pods(self, node: str) -> None:
+        there = {"fieldSelector": f"spec.nodeName={node}"}
+        namespaces = {pod["metadata"]["namespace"] for pod in self._api.items("/api/v1/pods", **there)}
+        for namespace in namespaces:
+            self._api.delete(f"{NAMESPACES}/{namespace}/pods", gracePeriodSeconds="0", **there)
 
     def _forget_stages(self) -> None:
         for name in self._stages:
@@ -124,17 +128,17 @@ class Simulation:
 
 
 def _install(api: Api) -> None:
-    definition = yaml.safe_load((STAGES / "stage-crd.yaml").read_text())
-    api.apply(definition)
-    path = f"{DEFINITIONS_PATH}/{definition['metadata']['name']}"
-    api.until(lambda: _has(api.get(path), "Established"))
-    api.apply(*yaml.safe_load_all((STAGES / "normal.yaml").read_text()))
+    definitions.define(api, yaml.safe_load((STAGES / "stage-crd.yaml").read_text()))
+    for document in yaml.safe_load_all((STAGES / "normal.yaml").read_text()):
+        api.create_or_replace(f"{STAGES_PATH}/{document['metadata']['name']}", document)
+
+
+def _takes_pods(node: Mapping[str, Any]) -> bool:
+    """A new node is tainted, and is still so for a moment after it is Ready."""
+    taints = node["spec"].get("taints", ())
+    return _is_ready(node) and not any(taint["key"] == NOT_READY for taint in taints)
 
 
 def _is_ready(document: Mapping[str, Any]) -> bool:
-    return _has(document, "Ready")
-
-
-def _has(document: Mapping[str, Any], condition: str) -> bool:
     said = document.get("status", {}).get("conditions") or ()
-    return any(one["type"] == condition and one["status"] == "True" for one in said)
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in said)

@@ -26,7 +26,11 @@ SERVICE_ADDRESSES = "10.96.0.0/16"
 SERVICE_ADDRESS_OF_THE_API = "10.96.0.1"
 # The servers' own limits are made for shared clusters and would be the first thing that tests of speed measure.
 CLIENT_LIMITS = ("--kube-api-qps=2000", "--kube-api-burst=4000")
-SERVER_LIMITS = ("--max-requests-inflight=4000", "--max-mutating-requests-inflight=2000")
+SERVER_LIMITS = (
+    "--max-requests-inflight=4000",
+    "--max-mutating-requests-inflight=2000",
+    "--delete-collection-workers=16",
+)
 SYNCS = (
     "--concurrent-replicaset-syncs=50",
     "--concurrent-gc-syncs=50",

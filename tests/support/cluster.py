@@ -1,9 +1,8 @@
 """A real API server for tests, with simulated nodes when they want some. `make cluster-programs` builds it once."""
 
-import itertools
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -32,25 +31,34 @@ def api() -> Iterator[Api]:
             running.stop()
 
 
-@pytest.fixture
-def namespaces(api: Api, request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+class Namespaces:
     """Makes namespaces that nobody else uses, named after the test; they go when it is over."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:LONGEST_PART].strip("-")
-    run, numbers, made = uuid.uuid4().hex[:6], itertools.count(), []
 
-    def make() -> str:
-        name = f"{words}-{run}-{next(numbers)}"
-        api.create_namespace(name, {})
-        made.append(name)
+    def __init__(self, api: Api, test: str) -> None:
+        words = re.sub(r"[^a-z0-9]+", "-", test.lower())[:LONGEST_PART].strip("-")
+        self._api, self._stem, self._made = api, f"{words}-{uuid.uuid4().hex[:6]}", 0
+
+    def __call__(self) -> str:
+        name = f"{self._stem}-{self._made}"
+        self._made += 1
+        self._api.create_namespace(name, {})
         return name
 
-    yield make
-    for name in made:
-        api.delete(f"{NAMESPACES}/{name}")
+    def delete(self) -> None:
+        """From now on nothing can be made in them; what is in them goes soon."""
+        for number in range(self._made):
+            self._api.delete(f"{NAMESPACES}/{self._stem}-{number}")
 
 
 @pytest.fixture
-def namespace(namespaces: Callable[[], str]) -> str:
+def namespaces(api: Api, request: pytest.FixtureRequest) -> Iterator[Namespaces]:
+    made = Namespaces(api, request.node.name)
+    yield made
+    made.delete()
+
+
+@pytest.fixture
+def namespace(namespaces: Namespaces) -> str:
     """For one test only."""
     return namespaces()
 
@@ -62,8 +70,10 @@ def kwok_process(api: Api) -> Api:
 
 
 @pytest.fixture
-def kwok(kwok_process: Api, namespaces: Callable[[], str]) -> Iterator[simulated.Simulation]:
-    """Nodes and behaviours of pods for one test. It ends before the test's namespaces do, its pods with it."""
+def kwok(kwok_process: Api, namespaces: Namespaces) -> Iterator[simulated.Simulation]:
+    """Nodes and behaviours of pods for one test."""
     simulation = simulated.Simulation(kwok_process)
     yield simulation
+    # First, else controllers would make again what is deleted with the nodes.
+    namespaces.delete()
     simulation.close()
