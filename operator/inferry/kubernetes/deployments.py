@@ -96,7 +96,7 @@ class Deployments:
             self._holders[name].add(key)
         return frozenset({key} | others) if known is None or known.names != names else frozenset({key})
 
-    def put_json(self, document: bytes) -> frozenset[Key]:
+    def put_json(self, document: bytes | msgspec.Raw) -> frozenset[Key]:
         return self.put(msgspec.json.decode(document, type=Document))
 
     def drop(self, key: Key, uid: str = "") -> frozenset[Key]:

@@ -96,7 +96,7 @@ async def served(health: Health, host: str, port: int) -> AsyncIterator[int]:
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

@@ -23,6 +23,7 @@ from inferry.kubernetes.client import ApiClient
 from inferry.kubernetes.credentials import Credentials
 from inferry.kubernetes.health import Health, served
 from inferry.kubernetes.lease import Lease, LeaseName
+from inferry.kubernetes.reflector import PAGE
 from inferry.kubernetes.reports import Reports
 from inferry.kubernetes.state import ClusterState
 from inferry.kubernetes.views import PodView
@@ -112,29 +113,42 @@ class Operator:
         await asyncio.wait({leading})
 
     async def _lead(self, on_leading: Callable[[], None]) -> None:
-        await self._installed()
         await asyncio.gather(*(watch.synced.wait() for watch in self._watches))
         await self.lease.acquire()
         try:
-            async with asyncio.TaskGroup() as group:
-                loops = [group.create_task(loop) for loop in self._loops()]
-                on_leading()
-                handlers = registry(self._options.credentials, self.state.deployments, self._look_at)
-                await watch(handlers, self._options.namespace, self.stop)
-                for loop in loops:
-                    loop.cancel()
+            await self._work(on_leading)
         finally:
             await self.lease.release()
 
+    async def _work(self, on_leading: Callable[[], None]) -> None:
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(self.lease.keep(), name="lease")
+            # Replicas are known already: without their deployments they would look as if those had been deleted.
+            await self._once_listed()
+            loops = [group.create_task(loop) for loop in self._loops()]
+            on_leading()
+
+            async def ending() -> None:
+                # kopf waits for whoever waits for it, too.
+                self.stop.set()
+                for loop in loops:
+                    loop.cancel()
+                await asyncio.wait(loops)
+                keeping.cancel()
+                await self.lease.release()
+
+            handlers = registry(self._options.credentials, self.state.deployments, self._look_at, ending)
+            await watch(handlers, self._options.namespace, self.stop)
+
     def _loops(self) -> Sequence[Coroutine[None, None, None]]:
         asking = [self._reports.run()] if self._options.read_progress else []
-        return [self.controller.run(), self.lease.keep(), self._resync(), *asking]
+        return [self.controller.run(), self._resync(), *asking]
 
-    async def _installed(self) -> None:
-        """Waits for the CRD: kopf would watch nothing for ever."""
+    async def _once_listed(self) -> None:
+        """Waits for the API server, and for the CRD: kopf would watch nothing for ever."""
         while True:
             try:
-                await self._client.get(kinds.DEPLOYMENTS.path(self._options.namespace), {"limit": "1"})
+                await self._list_deployments()
                 return
             except WorldError as error:
                 log.warning("ModelDeployments cannot be listed", extra={"error": str(error)})
@@ -144,19 +158,23 @@ class Operator:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             try:
-                there = await self._listed()
+                there = await self._list_deployments()
             except WorldError as error:
                 log.warning("resync failed", extra={"error": str(error)})
                 continue
             for key in set(self.state.deployments.keys()) - there:
                 self._look_at(self.state.deployments.drop(key))
 
-    async def _listed(self) -> frozenset[Key]:
-        path, parameters = kinds.DEPLOYMENTS.path(self._options.namespace), {"limit": "500"}
+    async def _list_deployments(self) -> frozenset[Key]:
+        """Everything there is, and everything that changed since it was seen last is looked at. Raises WorldError."""
+        path, parameters = kinds.DEPLOYMENTS.path(self._options.namespace), {"limit": str(PAGE)}
         found: set[Key] = set()
         while True:
             page = msgspec.json.decode(await self._client.get(path, parameters), type=_Page)
-            found.update(Key(item.metadata.namespace, item.metadata.name) for item in page.items)
+            for item in page.items:
+                metadata = msgspec.json.decode(item, type=_Item).metadata
+                found.add(Key(metadata.namespace, metadata.name))
+                self._look_at(self.state.deployments.put_json(item))
             if not page.metadata.next:
                 return frozenset(found)
             parameters["continue"] = page.metadata.next
@@ -187,7 +205,7 @@ class _More(msgspec.Struct, frozen=True):
 
 class _Page(msgspec.Struct, frozen=True):
     metadata: _More
-    items: tuple[_Item, ...] = ()
+    items: tuple[msgspec.Raw, ...] = ()
 
 
 async def run_operator(options: OperatorOptions) -> None:

@@ -6,7 +6,7 @@ No timer, daemon, index or handler of changes, so kopf writes nothing and keeps 
 import asyncio
 import base64
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import kopf
@@ -51,14 +51,22 @@ class NoDifference(kopf.DiffBaseStorage):
 
 
 def registry(
-    credentials: Credentials, deployments: Deployments, changed: Callable[[Collection[Key]], None]
+    credentials: Credentials,
+    deployments: Deployments,
+    changed: Callable[[Collection[Key]], None],
+    ending: Callable[[], Awaitable[None]],
 ) -> kopf.OperatorRegistry:
-    """Its own, so that one process may hold several operators."""
+    """Its own, so that one process may hold several operators. `ending` is called when it was told to stop, before kopf
+    waits for whatever tasks are left."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
     def login(**_: Any) -> kopf.ConnectionInfo:
         return connection(credentials)
+
+    @kopf.on.cleanup(registry=handlers)
+    async def cleanup(**_: Any) -> None:
+        await ending()
 
     @kopf.on.event(GROUP, VERSION, DEPLOYMENTS.plural, registry=handlers)
     async def seen(event: kopf.RawEvent, **_: Any) -> None:

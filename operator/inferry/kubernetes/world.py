@@ -97,13 +97,13 @@ class KubernetesWorld:
     async def apply(self, key: Key, plan: Plan) -> None:
         """Raises WorldError."""
         deployment = self._state.deployments.get(key)
-        uid = deployment.metadata.uid if deployment is not None else ""
-        sets = [one for one in self._state.sets.of(key) if one.owner_uid == uid or not uid]
-        todo = steps(plan, sets, self._state.pods.of(key))
-        await self._mark(todo)
         if deployment is None:
             # Everything belongs to the deployment that is gone: the garbage collector removes it.
             return
+        uid = deployment.metadata.uid
+        sets = [one for one in self._state.sets.of(key) if one.owner_uid == uid]
+        todo = steps(plan, sets, self._state.pods.of(key))
+        await self._mark(todo)
         await self._shrink(key, todo)
         if todo.target is not None:
             await self._ensure(key, deployment, *todo.target)
