@@ -4,21 +4,24 @@ import json
 import os
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from cluster import audit
-from cluster.plane import REQUEST_SECONDS, Plane
+from cluster import audit, throttle
+from cluster.plane import LOOPBACK, REQUEST_SECONDS, Plane
+from cluster.relay import Relay
 
 LOOK_SECONDS = 0.02
 PATIENCE_SECONDS = 60.0
 FIELD_MANAGER = "tests"
 KUBECTL_SECONDS = 60.0
 NAMESPACES = "/api/v1/namespaces"
+TOO_MANY_REQUESTS = 429
 
 # What Kubernetes says is JSON; the tests look at parts of it.
 Json = Mapping[str, Any]
@@ -72,10 +75,10 @@ class Api:
             "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "-n", namespace, "-f", "-", stdin=text
         )
 
-    def client(self, *, user: str = "", groups: tuple[str, ...] = ()) -> httpx2.AsyncClient:
+    def client(self, *, user: str = "", groups: tuple[str, ...] = (), url: str = "") -> httpx2.AsyncClient:
         """For tests that wait for several things at once; close it with `async with`."""
         pair = self.plane.authority.client(user, *groups) if user else None
-        return httpx2.AsyncClient(base_url=self.url, verify=self.plane.trust(pair), timeout=REQUEST_SECONDS)
+        return httpx2.AsyncClient(base_url=url or self.url, verify=self.plane.trust(pair), timeout=REQUEST_SECONDS)
 
     def get(self, path: str, **query: str) -> Json:
         return self.request("GET", path, query=query)
@@ -145,9 +148,42 @@ class Api:
                 raise TimeoutError(story())
             time.sleep(LOOK_SECONDS)
 
-    def kubeconfig_for(self, user: str, *groups: str) -> Path:
-        """For somebody who may do only what is granted."""
-        return self.plane.kubeconfig_for(user, *groups)
+    def kubeconfig_for(self, user: str, *groups: str, url: str = "") -> Path:
+        """For somebody who may do only what is granted; by way of a relay, when its address is given."""
+        return self.plane.kubeconfig_for(user, *groups, url=url)
+
+    @contextmanager
+    def relay(self) -> Iterator[Relay]:
+        """Another way to the API server, which can be made a bad one."""
+        relay = Relay(self.plane.port)
+        try:
+            yield relay
+        finally:
+            relay.close()
+
+    @contextmanager
+    def throttled(self, user: str) -> Iterator[None]:
+        """Every request of a user, who may be no administrator, is answered with 429; for a minute at most."""
+        name, trust = f"throttled-{uuid.uuid4().hex[:8]}", self.plane.trust(self.plane.authority.client(user))
+        self.post(f"{throttle.GROUP}/prioritylevelconfigurations", throttle.level(name))
+        self.post(f"{throttle.GROUP}/flowschemas", throttle.schema(name, user))
+        with ExitStack() as seats, httpx2.Client(base_url=self.url, verify=trust) as http:
+
+            def is_refused() -> bool:
+                return http.get(NAMESPACES).status_code == TOO_MANY_REQUESTS
+
+            def is_full() -> bool:
+                seats.enter_context(throttle.take_seat(LOOPBACK, self.plane.port, trust))
+                return is_refused()
+
+            self.until(is_full)
+            try:
+                yield
+            finally:
+                seats.close()
+                self.delete(f"{throttle.GROUP}/flowschemas/{name}")
+                self.delete(f"{throttle.GROUP}/prioritylevelconfigurations/{name}")
+                self.until(lambda: not is_refused())
 
     def requests_of(self, user: str) -> tuple[audit.Request, ...]:
         """Everything somebody asked so far, oldest first; administrators are not recorded."""

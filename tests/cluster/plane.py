@@ -51,10 +51,10 @@ class Plane:
         self.processes = Processes(folder)
         self.authority = Authority(folder / "certificates")
         ports = free_ports(5)
-        self._etcd_port, self._etcd_peer_port, self._port, self._manager_port, self._scheduler_port = ports
-        self.url = f"https://{LOOPBACK}:{self._port}"
+        self._etcd_port, self._etcd_peer_port, self.port, self._manager_port, self._scheduler_port = ports
+        self.url = f"https://{LOOPBACK}:{self.port}"
         self._administrator = self.authority.client("administrator", ADMINISTRATORS)
-        self.kubeconfig = self._kubeconfig("administrator", self._administrator)
+        self.kubeconfig = self._kubeconfig("administrator", self._administrator, self.url)
         self.audit_log = folder / "audit.log"
         self._words = self._command_lines()
         self._probe = self.client()
@@ -85,9 +85,9 @@ class Plane:
         context.load_cert_chain(pair.certificate, pair.key)
         return context
 
-    def kubeconfig_for(self, user: str, *groups: str) -> Path:
+    def kubeconfig_for(self, user: str, *groups: str, url: str = "") -> Path:
         """For somebody else, who may do only what is granted."""
-        return self._kubeconfig(user, self.authority.client(user, *groups))
+        return self._kubeconfig(user, self.authority.client(user, *groups), url or self.url)
 
     @contextmanager
     def outage(self, name: str) -> Iterator[None]:
@@ -135,7 +135,7 @@ class Plane:
         accounts = self.authority.account_keys()
         lines = {
             "etcd": self._etcd(),
-            "kube-apiserver": (*self._api_server(accounts), *_serving(serving, self._port)),
+            "kube-apiserver": (*self._api_server(accounts), *_serving(serving, self.port)),
             "kube-controller-manager": (*self._manager(accounts), *_serving(serving, self._manager_port)),
             "kube-scheduler": (*self._scheduler(), *_serving(serving, self._scheduler_port)),
         }
@@ -191,11 +191,11 @@ class Plane:
         return (f"--kubeconfig={mine}", "--leader-elect=false", *CLIENT_LIMITS)
 
     def _own_kubeconfig(self, user: str) -> Path:
-        return self._kubeconfig(user, self.authority.client(user))
+        return self._kubeconfig(user, self.authority.client(user), self.url)
 
-    def _kubeconfig(self, user: str, pair: Pair) -> Path:
+    def _kubeconfig(self, user: str, pair: Pair, url: str) -> Path:
         """Everything in one file, so that it can be copied."""
-        cluster = {"server": self.url, "certificate-authority-data": _base64(self.authority.certificate)}
+        cluster = {"server": url, "certificate-authority-data": _base64(self.authority.certificate)}
         secret = {"client-certificate-data": _base64(pair.certificate), "client-key-data": _base64(pair.key)}
         document = {
             "apiVersion": "v1",

@@ -240,3 +240,49 @@ def test_a_client_without_a_role_is_refused_on_record(api: Api, namespace: str):
     with pytest.raises(KubectlError, match="cannot list"):
         api.kubectl("get", "pods", "-n", namespace, kubeconfig=somebody)
     assert {(one.resource, one.code) for one in api.requests_of("somebody") if one.resource} == {("pods", 403)}
+
+
+async def test_a_throttled_client_is_refused_and_others_are_not(api: Api):
+    async with api.client() as administrator, api.client(user="hasty") as hasty:
+        with api.throttled("hasty"):
+            refused = await hasty.get("/api/v1/pods")
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert (await administrator.get("/api/v1/pods")).status_code == 200
+        assert (await hasty.get("/api/v1/pods")).status_code == 403
+
+
+def test_an_identity_is_kept_over_a_relay(api: Api):
+    with api.relay() as relay:
+        somebody = api.kubeconfig_for("somebody", url=relay.url)
+        assert "somebody" in api.kubectl("auth", "whoami", kubeconfig=somebody)
+
+
+async def test_a_cut_ends_a_watch_and_the_next_one_works(api: Api, namespace: str):
+    watch = {"watch": "true", "timeoutSeconds": "60"}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    with api.relay() as relay:
+        async with api.client(url=relay.url) as http:
+            async with http.stream("GET", path, params=watch) as answer:
+                lines = answer.aiter_lines()
+                assert "default" in await anext(lines)
+                relay.cut()
+                with pytest.raises(httpx2.TransportError):
+                    await anext(lines)
+            assert (await http.get("/version")).status_code == 200
+
+
+async def test_a_line_that_is_down_takes_nobody_until_it_is_up(api: Api):
+    with api.relay() as relay:
+        async with api.client(url=relay.url) as http:
+            with relay.down(), pytest.raises(httpx2.TransportError):
+                await http.get("/version")
+            assert (await http.get("/version")).status_code == 200
+
+
+async def test_a_slow_line_is_slow_and_loses_nothing(api: Api):
+    with api.relay() as relay:
+        async with api.client(url=relay.url) as http:
+            await http.get("/version")
+            with relay.slow(0.5), pytest.raises(httpx2.ReadTimeout):
+                await http.get("/version", timeout=0.2)
+            assert (await http.get("/openapi/v2")).json()["swagger"] == "2.0"
