@@ -320,3 +320,43 @@ def versions(place: Place) -> dict[str, str]:
     found = {f"{plural} {one['metadata']['uid']}": one for plural, documents in owned.items() for one in documents}
     found["itself"] = place.deployment()
     return {name: one["metadata"]["resourceVersion"] for name, one in found.items()}
+
+
+GPU_LABELS = {
+    "nvidia.com/gpu.product": "NVIDIA-L4",
+    "nvidia.com/gpu.memory": "23034",
+    "nvidia.com/gpu.compute.major": "8",
+    "nvidia.com/gpu.compute.minor": "9",
+}
+
+
+def test_an_accelerator_that_no_node_has_is_said(place: Place, kwok: Simulation) -> None:
+    kwok.node("node-gpu", resources={"nvidia.com/gpu": 2}, labels=GPU_LABELS)
+    place.apply(a_deployment(resources={"accelerators": [{"product": "H100"}]}))
+    place.until(lambda: place.condition("EngineSelected")["reason"] == "NoMatchingNodes")
+    assert "2 x NVIDIA-L4" in place.condition("EngineSelected")["message"]
+
+
+def test_an_operator_that_may_not_read_secrets_needs_none(place: Place) -> None:
+    place.apply(a_deployment(model={"source": f"file://{PARROT}", "format": "gguf", "secretRef": {"name": "missing"}}))
+    place.until_ready()
+
+
+def test_a_pod_that_is_deleted_comes_back(place: Place) -> None:
+    place.apply(a_deployment())
+    place.until_ready()
+    (pod,) = place.pods()
+    place.api.delete(place.path("pods", pod["metadata"]["name"]))
+    place.until(lambda: [one["metadata"]["uid"] != pod["metadata"]["uid"] for one in place.living()] == [True])
+    place.until_ready()
+
+
+def test_fifty_deployments_at_once_all_become_ready(place: Place) -> None:
+    place.api.apply(*(a_deployment(f"parrot-{number}") for number in range(50)), namespace=place.namespace)
+
+    def all_ready() -> bool:
+        found = place.api.items(place.path("modeldeployments", group="inferry.dev/v1alpha1"))
+        return [one.get("status", {}).get("readyReplicas") for one in found] == [1] * 50
+
+    place.until(all_ready)
+    assert len(place.sets()) == len(place.living()) == 50

@@ -37,7 +37,7 @@ def observed(
 
     `reports` are by pod uid, `in_flight` by pod name."""
     sets = tuple(sets)
-    strangers = {one.uid for one in sets if one.owner_uid != uid and (uid or not one.owner_uid)}
+    strangers = {one.uid for one in sets if (one.owner_uid != uid if uid else not one.owner_uid)}
     mine = [pod for pod in pods if pod.owner_uid not in strangers and pod.phase not in ENDED]
     replicas = [_replica(pod, reports.get(pod.uid), in_flight.get(pod.name)) for pod in mine]
     missing = [_missing(one, mine) for one in sets if one.uid not in strangers]
