@@ -25,13 +25,13 @@ END_SECONDS = 10.0
 class OperatorProcess:
     """Looks after one namespace; `log` is what it wrote."""
 
-    def __init__(self, api: Api, namespace: str, log: Path, *options: str) -> None:
+    def __init__(self, api: Api, namespace: str, log: Path, *options: str, kubeconfig: Path | None = None) -> None:
         self._log = log
         self._words = [
             sys.executable,
             "-m",
             "support.kubernetes_operator",
-            f"--kubeconfig={api.kubeconfig}",
+            f"--kubeconfig={kubeconfig or api.kubeconfig}",
             f"--namespace={namespace}",
             f"--installed-in={namespace}",
             "--health-host=127.0.0.1",
@@ -71,8 +71,10 @@ class OperatorProcess:
 
 
 @contextlib.contextmanager
-def running(api: Api, namespace: str, log: Path, *options: str) -> Iterator[OperatorProcess]:
-    operator = OperatorProcess(api, namespace, log, *options)
+def running(
+    api: Api, namespace: str, log: Path, *options: str, kubeconfig: Path | None = None
+) -> Iterator[OperatorProcess]:
+    operator = OperatorProcess(api, namespace, log, *options, kubeconfig=kubeconfig)
     operator.start()
     try:
         yield operator
