@@ -16,10 +16,12 @@ SLEEPER = "import signal; signal.pause()"
 # A test run that starts something, says where, and then is there until it is killed.
 RUN = f"""
 import signal, sys
-from cluster.processes import Processes
+from cluster.processes import Processes, living
 from cluster.sessions import session_folder
 with session_folder() as folder:
-    Processes(folder).start("sleeper", [sys.executable, "-c", "{SLEEPER}", folder / "data"])
+    processes = Processes(folder)
+    processes.start("sleeper", [sys.executable, "-c", "{SLEEPER}", folder / "data"])
+    processes.wait_until("sleeper", lambda: bool(living(folder)))
     print(folder, flush=True)
     signal.pause()
 """
@@ -32,6 +34,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start_sleeper(processes: Processes) -> None:
     processes.start("sleeper", [sys.executable, "-c", SLEEPER, processes.folder / "data"])
+    # The system shows a command line a moment after the program has begun.
+    processes.wait_until("sleeper", lambda: bool(living(processes.folder)))
 
 
 def test_nothing_is_left_of_a_run():
