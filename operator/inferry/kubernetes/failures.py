@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 
 from inferry.api.reasons import Reason
-from inferry.kubernetes.views import ContainerStatus, PodView, ReplicaSetView, Terminated, unix_seconds
+from inferry.kubernetes.views import PodView, ReplicaSetView, unix_seconds
+from inferry.kubernetes.wire import ContainerStatus, Terminated
 from inferry.plan.types import Failure
 from inferry_runtime import report
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from inferry.api.quantity import QuantityError, parse_quantity
 from inferry.kubernetes.accelerators import Dialect, Offer, dialects
-from inferry.kubernetes.views import ForeignPodView, NodeView, Taint
+from inferry.kubernetes.views import ForeignPodView, NodeView
+from inferry.kubernetes.wire import Taint
 from inferry_runtime.hardware import Accelerator, Hardware, Inventory
 
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}

@@ -16,73 +16,7 @@ from inferry.api.model_deployment import KIND
 from inferry.api.quantity import parse_quantity
 from inferry.control.world import Key
 from inferry.kubernetes.annotations import APPLIED, CONTAINER, FULL_NAME
-
-
-class Owner(msgspec.Struct, frozen=True, rename="camel"):
-    kind: str
-    name: str
-    uid: str
-    controller: bool = False
-
-
-class Ownership(msgspec.Struct, frozen=True, rename="camel"):
-    """Who wrote which fields. `fields` is only ever compared."""
-
-    manager: str = ""
-    operation: str = ""
-    subresource: str = ""
-    fields: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b""), name="fieldsV1")
-
-
-class Meta(msgspec.Struct, frozen=True, rename="camel"):
-    name: str
-    uid: str = ""
-    namespace: str = ""
-    resource_version: str = ""
-    generation: int = 0
-    creation_timestamp: str = ""
-    deletion_timestamp: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-    owner_references: tuple[Owner, ...] = ()
-    managed_fields: tuple[Ownership, ...] = ()
-
-
-class Condition(msgspec.Struct, frozen=True, rename="camel"):
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-
-
-class Waiting(msgspec.Struct, frozen=True, rename="camel"):
-    reason: str = ""
-    message: str = ""
-
-
-class Terminated(msgspec.Struct, frozen=True, rename="camel"):
-    exit_code: int = 0
-    signal: int = 0
-    reason: str = ""
-    message: str = ""
-    finished_at: str = ""
-
-
-class Running(msgspec.Struct, frozen=True, rename="camel"):
-    started_at: str = ""
-
-
-class ContainerState(msgspec.Struct, frozen=True, rename="camel"):
-    waiting: Waiting | None = None
-    running: Running | None = None
-    terminated: Terminated | None = None
-
-
-class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
-    name: str = ""
-    restart_count: int = 0
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
+from inferry.kubernetes.wire import AnyObject, ContainerStatus, Meta, Node, Pod, ReplicaSet, Taint
 
 
 class PodView(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,12 +79,6 @@ class OwnedView(msgspec.Struct, frozen=True, kw_only=True):
     terminating: bool
 
 
-class Taint(msgspec.Struct, frozen=True, rename="camel"):
-    key: str
-    effect: str
-    value: str = ""
-
-
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     uid: str
     name: str
@@ -169,77 +97,10 @@ class ForeignPodView(msgspec.Struct, frozen=True, kw_only=True):
     requests: Mapping[str, float]
 
 
-class _Resources(msgspec.Struct, frozen=True, rename="camel"):
-    requests: dict[str, str] = {}
-
-
-class _Container(msgspec.Struct, frozen=True, rename="camel"):
-    name: str = ""
-    resources: _Resources = _Resources()
-
-
-class _PodSpec(msgspec.Struct, frozen=True, rename="camel"):
-    node_name: str = ""
-    containers: tuple[_Container, ...] = ()
-
-
-class _PodStatus(msgspec.Struct, frozen=True, rename="camel"):
-    phase: str = ""
-    pod_ip: str = msgspec.field(default="", name="podIP")
-    conditions: tuple[Condition, ...] = ()
-    container_statuses: tuple[ContainerStatus, ...] = ()
-
-
-class _Pod(msgspec.Struct, frozen=True, rename="camel"):
-    metadata: Meta
-    spec: _PodSpec = _PodSpec()
-    status: _PodStatus = _PodStatus()
-
-
-class _SetSpec(msgspec.Struct, frozen=True, rename="camel"):
-    replicas: int = 1
-
-
-class _SetStatus(msgspec.Struct, frozen=True, rename="camel"):
-    replicas: int = 0
-    observed_generation: int = 0
-    conditions: tuple[Condition, ...] = ()
-
-
-class _ReplicaSet(msgspec.Struct, frozen=True, rename="camel"):
-    metadata: Meta
-    spec: _SetSpec = _SetSpec()
-    status: _SetStatus = _SetStatus()
-
-
-class _Any(msgspec.Struct, frozen=True, rename="camel"):
-    metadata: Meta
-
-
-class _NodeInfo(msgspec.Struct, frozen=True, rename="camel"):
-    operating_system: str = ""
-    architecture: str = ""
-
-
-class _NodeSpec(msgspec.Struct, frozen=True, rename="camel"):
-    taints: tuple[Taint, ...] = ()
-
-
-class _NodeStatus(msgspec.Struct, frozen=True, rename="camel"):
-    allocatable: dict[str, str] = {}
-    node_info: _NodeInfo = _NodeInfo()
-
-
-class _Node(msgspec.Struct, frozen=True, rename="camel"):
-    metadata: Meta
-    spec: _NodeSpec = _NodeSpec()
-    status: _NodeStatus = _NodeStatus()
-
-
-_POD: Final = msgspec.json.Decoder(_Pod)
-_SET: Final = msgspec.json.Decoder(_ReplicaSet)
-_ANY: Final = msgspec.json.Decoder(_Any)
-_NODE: Final = msgspec.json.Decoder(_Node)
+_POD: Final = msgspec.json.Decoder(Pod)
+_SET: Final = msgspec.json.Decoder(ReplicaSet)
+_ANY: Final = msgspec.json.Decoder(AnyObject)
+_NODE: Final = msgspec.json.Decoder(Node)
 
 
 def pod_view(document: bytes | msgspec.Raw) -> PodView | None:

@@ -4,7 +4,8 @@ import pytest
 
 from inferry.kubernetes.accelerators import Offer
 from inferry.kubernetes.inventory import offered
-from inferry.kubernetes.views import ForeignPodView, NodeView, Taint
+from inferry.kubernetes.views import ForeignPodView, NodeView
+from inferry.kubernetes.wire import Taint
 from inferry_runtime.hardware import Vendor
 
 GIB = 1024**3
