@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-component test-engines lint format bench chaos clean
+.PHONY: help run test test-unit test-component test-engines test-cluster cluster-programs cluster cluster-down lint format bench chaos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -38,6 +38,18 @@ test-component: .venv/dev ## Real processes: engine, gateway, store, the whole l
 
 test-engines: .venv/dev ## The example model's answers, all of them, on every engine this machine can install
 	.venv/bin/pytest tests/engines
+
+cluster-programs: .venv/dev ## Build Kubernetes, etcd, kwok and helm at the pinned versions: ten minutes, once per machine
+	@PYTHONPATH=tests .venv/bin/python -m cluster.build
+
+test-cluster: cluster-programs ## Everything that needs a real API server, with simulated nodes
+	.venv/bin/pytest tests/kubernetes
+
+cluster: cluster-programs ## A control plane with simulated nodes on loopback, for kubectl; prints its KUBECONFIG
+	@PYTHONPATH=tests .venv/bin/python -m cluster up
+
+cluster-down: .venv/dev ## Stop it and remove what it kept
+	@PYTHONPATH=tests .venv/bin/python -m cluster down
 
 lint: .venv/dev ## Style, formatting, types, floors
 	.venv/bin/ruff check .

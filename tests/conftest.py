@@ -1,3 +1,3 @@
 """Fixtures that every room's tests may use."""
 
-pytest_plugins = ("support.engine_env",)
+pytest_plugins = ("support.engine_env", "support.cluster")

@@ -294,6 +294,14 @@ def gateway(context: typer.Context) -> None:
     raise typer.Exit(run_gateway(context.args))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def operator(context: typer.Context) -> None:
+    """Run the operator of a cluster: --kubeconfig FILE --namespace N (`inferry operator --help` lists its options)."""
+    from inferry.kubernetes.__main__ import main as run_operator
+
+    raise typer.Exit(run_operator(context.args))
+
+
 def main() -> None:
     """Entry point of the `inferry` script."""
     with refusals():

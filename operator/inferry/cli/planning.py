@@ -19,11 +19,11 @@ from inferry.cli.homes import here
 from inferry.cli.objects import read_all
 from inferry.cli.output import Output, fields, say, structured
 from inferry.cli.refusal import INVALID_INPUT, Refusal
+from inferry.control.sources import access
 from inferry.decide.decide import decide
 from inferry.decide.decision import Decision, NoDecision
 from inferry.local.hardware import machine
 from inferry.local.secret_files import SecretFiles
-from inferry.local.sources import access
 from inferry.plan.plan import make_plan
 from inferry.plan.request import inspection_request
 from inferry.plan.types import Observed, PlanInput

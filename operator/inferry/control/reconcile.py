@@ -13,7 +13,7 @@ from inferry.control.inspections import Inspections
 from inferry.control.outcome import AgainAfter, Done, Gone, Outcome
 from inferry.control.world import Key, World
 from inferry.decide.decision import Decision, NoDecision
-from inferry.plan.pins import pinned_engine, with_engine
+from inferry.plan.pins import model_request, pinned_engine, with_engine
 from inferry.plan.plan import make_plan
 from inferry.plan.status import with_apply_failure
 from inferry.plan.types import Observed, Plan, PlanInput
@@ -66,8 +66,9 @@ class Reconciler:
         observed = await self._world.observe(key)
         if deployment is None:
             return await self._remove(key, observed)
-        plan = make_plan(await self._look(key, deployment, observed))
-        await self._apply(key, deployment, plan)
+        given = await self._look(key, deployment, observed)
+        plan = make_plan(given)
+        await self._apply(key, deployment, plan, told=not _is_read_again(given))
         return Done() if plan.again_after is None else AgainAfter(plan.again_after)
 
     def forget(self, key: Key) -> None:
@@ -100,14 +101,15 @@ class Reconciler:
             now=self._clock.now(),
         )
 
-    async def _apply(self, key: Key, deployment: ModelDeployment, plan: Plan) -> None:
+    async def _apply(self, key: Key, deployment: ModelDeployment, plan: Plan, *, told: bool) -> None:
         try:
             await self._world.apply(key, plan)
         except WorldError as error:
             status = with_apply_failure(plan.status, deployment.status, error.message, self._clock.now())
             await self._report(key, deployment, status)
             raise
-        await self._report(key, deployment, plan.status)
+        if told:
+            await self._report(key, deployment, plan.status)
 
     async def _report(self, key: Key, deployment: ModelDeployment, status: DeploymentStatus) -> None:
         if status != deployment.status:
@@ -135,6 +137,15 @@ class Reconciler:
             return fresh
         kept = self._decide_fresh(facts, with_engine(spec, *pin), inventory)
         return fresh if isinstance(kept, NoDecision) else _with_verdicts(kept, fresh)
+
+
+def _is_read_again(given: PlanInput) -> bool:
+    """A model that was known before a restart is being read: what the status says of it holds until that is done."""
+    status = given.deployment.status if given.deployment is not None else None
+    if given.deployment is None or status is None or status.resolved is None or given.problems:
+        return False
+    same = status.resolved.model.request == model_request(given.deployment.spec)
+    return given.model is None and same and status.observed_generation == given.deployment.metadata.generation
 
 
 def _with_verdicts(kept: Decision, fresh: Decision) -> Decision:

@@ -16,6 +16,7 @@ from inferry.api.reasons import Reason
 from inferry.api.status import ConditionType
 from inferry.catalog.catalog import Catalog
 from inferry.control.loop import Controller
+from inferry.control.sources import NOTHING
 from inferry.control.world import Key
 from inferry.decide.decide import decide
 from inferry.local import logs
@@ -28,7 +29,6 @@ from inferry.local.publisher import SnapshotPublisher
 from inferry.local.replicas import Found, Replicas
 from inferry.local.secret_files import SecretFiles, UnusableSecret
 from inferry.local.snapshot import Part
-from inferry.local.sources import NOTHING
 from inferry.local.workshop import Workshop
 from inferry.local.world import LocalWorld, name_conflicts
 from inferry_runtime.engines.registry import ENGINES

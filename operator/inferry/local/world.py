@@ -10,6 +10,7 @@ from inferry.api.status import DeploymentStatus
 from inferry.catalog.catalog import Catalog
 from inferry.control.errors import WorldError
 from inferry.control.reconcile import spec_problems
+from inferry.control.sources import NOTHING, access
 from inferry.control.world import Key
 from inferry.local import hardware
 from inferry.local.accept import holders
@@ -17,7 +18,6 @@ from inferry.local.gateway_word import GatewayWord
 from inferry.local.keeper import ObjectKeeper
 from inferry.local.replicas import Replicas
 from inferry.local.secret_files import SecretFiles
-from inferry.local.sources import NOTHING, access
 from inferry.plan.request import inspection_request
 from inferry.plan.types import Observed, Phase, Plan, Replica, RevisionTarget
 from inferry_runtime.hardware import Inventory, Vendor

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inferry.local.sources import access
+from inferry.control.sources import access
 from inferry_runtime.model.credentials import shown_to
 
 MACHINE = {"HF_TOKEN": "of the machine", "MODELSCOPE_API_TOKEN": "also", "LANG": "C"}

@@ -1,4 +1,4 @@
-"""With which rights a model is read on this machine."""
+"""With which rights a model is read."""
 
 from collections.abc import Mapping
 from dataclasses import replace
