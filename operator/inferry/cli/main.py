@@ -296,7 +296,10 @@ def gateway(context: typer.Context) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def operator(context: typer.Context) -> None:
-    """Run the operator of a cluster: --kubeconfig FILE --namespace N (`inferry operator --help` lists its options)."""
+    """Run the operator of a cluster (first form)."""
+    from inferry.cli.extras import needs
+
+    needs("kopf", extra="operator")
     from inferry.kubernetes.__main__ import main as run_operator
 
     raise typer.Exit(run_operator(context.args))
