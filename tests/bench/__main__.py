@@ -17,6 +17,7 @@ def main() -> None:
         _run("The gateway against a fixed answer", "gateway.py")
         _run("One decision", "decide.py")
         _run("One look of the control loop", "reconcile.py")
+        _run("Spinning engine threads", "spinning.py", *kept)
         _run("Estimated against measured memory", "memory.py", *kept)
 
 

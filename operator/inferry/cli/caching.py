@@ -3,11 +3,12 @@
 import time
 from difflib import get_close_matches
 
-from inferry.api.quantity import format_bytes
+from inferry.api.quantity import QuantityError, format_bytes, parse_quantity
 from inferry.cli.homes import here
 from inferry.cli.output import Output, say, structured, table
-from inferry.cli.refusal import Refusal
-from inferry_runtime.model.eviction import CachedModel
+from inferry.cli.refusal import INVALID_INPUT, Refusal
+from inferry_runtime.model.cleaning import Removal
+from inferry_runtime.model.eviction import CachedModel, Eviction
 from inferry_runtime.model.store import Store
 
 DAY_SECONDS = 86400
@@ -53,14 +54,30 @@ def remove_cached(source: str, revision: str | None) -> None:
     """Raises Refusal when there is no such model, or when a replica uses it."""
     store = Store(here().store)
     result = store.remove(source, revision or "")
-    for model in result.removed:
-        say(f"removed {model.source}@{model.revision[:12]}")
     if result.removed:
-        say(f"freed {format_bytes(result.freed_bytes)}")
+        _tell(result)
     if result.kept_in_use:
         raise Refusal(f"{source} is in use", hint="terminate the deployments that use it first")
     if not result.removed:
         raise Refusal(f"{source} is not in the store", hint=_nearest(source, store.cached()))
+
+
+def evict_cached(unused_days: float | None, max_size: str | None) -> None:
+    """Raises Refusal when neither limit is given, or the size is no quantity."""
+    if unused_days is None and max_size is None:
+        raise Refusal("give a SOURCE, --unused-days or --max-size", code=INVALID_INPUT)
+    try:
+        most = None if max_size is None else int(parse_quantity(max_size))
+    except QuantityError as error:
+        raise Refusal(f"--max-size: {error}", code=INVALID_INPUT) from error
+    age = None if unused_days is None else unused_days * DAY_SECONDS
+    _tell(Store(here().store).evict(Eviction(max_bytes=most, max_age_seconds=age)))
+
+
+def _tell(result: Removal) -> None:
+    for model in result.removed:
+        say(f"removed {model.source}@{model.revision[:12]}")
+    say(f"freed {format_bytes(result.freed_bytes)}")
 
 
 def _nearest(source: str, models: tuple[CachedModel, ...]) -> str:

@@ -258,16 +258,21 @@ def cached(output: Format = Output.TABLE) -> None:
 
 @app.command("remove-cache")
 def remove_cache(
-    source: Annotated[str, typer.Argument(help="Source as `inferry cached` prints it.")],
+    source: Annotated[str | None, typer.Argument(help="Source as `inferry cached` prints it.")] = None,
     revision: Annotated[str | None, typer.Option(help="Only this revision.")] = None,
+    unused_days: Annotated[float | None, typer.Option(help="Everything unused for so long.", min=0)] = None,
+    max_size: Annotated[str | None, typer.Option(help="The longest unused until so much is left: 50Gi.")] = None,
 ) -> None:
-    """Remove a model from the store.
+    """Remove models from the store.
 
-    Refused while a replica uses it.
+    Nothing that a replica uses is removed.
     """
-    from inferry.cli.caching import remove_cached
+    from inferry.cli.caching import evict_cached, remove_cached
 
-    remove_cached(source, revision)
+    if source is None:
+        evict_cached(unused_days, max_size)
+    else:
+        remove_cached(source, revision)
 
 
 @app.command()

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from inferry.api.labels import deployment_labels, replica_labels
 from inferry.api.model_deployment import API_VERSION, KIND
 from inferry.api.names import child_name, revision_name
@@ -99,10 +97,6 @@ def network_policy(owner: Owner, order: ServeOrder, installed_in: str) -> Docume
     spec: Document = {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"], "ingress": ingress}
     name = child_name(owner.name, "network-policy")
     return _document("networking.k8s.io/v1", "NetworkPolicy", owner, name, labels, spec=spec)
-
-
-def as_json(document: Document) -> bytes:
-    return msgspec.json.encode(document, order="sorted")
 
 
 def _pods(labels: Mapping[str, str], namespace: str) -> Document:

@@ -78,7 +78,10 @@ async def test_a_model_is_applied_asked_scaled_and_terminated(local: LocalMachin
     assert (in_use.code, "in use" in in_use.err) == (1, True)
     assert (await inferry(home, "terminate", "parrot")).out == "modeldeployment/parrot deleted\n"
     assert not local.replicas("parrot")
-    assert (await inferry(home, "remove-cache", cached["source"])).code == 0
+    for words in ((), ("--max-size", "much")):
+        assert (await inferry(home, "remove-cache", *words)).code == 2
+    assert "freed 0 B" in (await inferry(home, "remove-cache", "--unused-days", "1", "--max-size", "1Gi")).out
+    assert f"removed {cached['source']}" in (await inferry(home, "remove-cache", "--unused-days", "0")).out
     assert (await inferry(home, "cached", "-o", "json")).out == "[]\n"
 
 
